@@ -1,0 +1,131 @@
+"""An experiment: a question, the arms that can answer it, and the claims to be judged."""
+
+import dataclasses
+import itertools
+import pathlib
+import re
+import runpy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cnnjax import errors
+
+Overrides = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A paper's claim as a linear contrast over arms.
+
+    The contrast is the sum over roles of coefficient × metric, taken seed by seed. The claim says that it lies above a
+    margin. "A is not worse than B" is non-inferiority: the contrast B − A with a negative margin.
+
+    Attributes:
+      text: the claim in one sentence.
+      metric: a column of the summary of a run, e.g. ``"train/error"`` (a fraction, not per cent).
+      contrast: coefficient of each role; every scale says which arm plays which role.
+      above: the margin, in the unit of the metric.
+      paper: what the source reports, shown beside what was measured.
+    """
+
+    text: str
+    metric: str
+    contrast: Mapping[str, float]
+    above: float = 0.0
+    paper: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """The experiment at one size, named by its data set.
+
+    Attributes:
+      config: path of the recipe, relative to the experiment's file.
+      arms: name → overrides of the recipe. The order is that of tables and plots.
+      roles: role → arm, for every role that a claim uses.
+      seeds: the seeds that every arm is run with.
+      overrides: what all arms of this scale change in the recipe.
+      note: why this size, and what hardware it wants.
+    """
+
+    config: str
+    arms: Mapping[str, Overrides]
+    roles: Mapping[str, str]
+    seeds: Sequence[int]
+    overrides: Overrides = dataclasses.field(default_factory=dict)
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What a file in ``experiments/`` defines under the name ``experiment``.
+
+    Attributes:
+      question: what is asked.
+      source: paper, section, table or figure.
+      scales: name → scale; the first one is the default.
+      claims: what is judged.
+      path: the file it came from.
+    """
+
+    question: str
+    source: str
+    scales: Mapping[str, Scale]
+    claims: Sequence[Claim]
+    path: pathlib.Path = pathlib.Path()
+
+    def __post_init__(self) -> None:
+        for claim in self.claims:
+            for name, scale in self.scales.items():
+                for role in claim.contrast:
+                    if scale.roles.get(role) not in scale.arms:
+                        raise errors.UserError(
+                            f"{self.path}: scale {name!r} has no arm for the role {role!r} of the claim {claim.text!r}"
+                        )
+        for scale in self.scales.values():
+            for arm in scale.arms:
+                if not re.fullmatch(r"[a-z0-9][a-z0-9._=+-]*", arm):
+                    raise errors.UserError(f"{self.path}: an arm is a folder name of [a-z0-9._=+-], not {arm!r}")
+
+    @property
+    def name(self) -> str:
+        """The stem of the file, which is also the folder of the runs."""
+        return self.path.stem
+
+    def scale(self, name: str = "") -> tuple[str, Scale]:
+        """The named scale, or the default one, with its name."""
+        name = name or next(iter(self.scales))
+        if name not in self.scales:
+            raise errors.unknown("scale", name, self.scales)
+        return name, self.scales[name]
+
+
+def load(path: str | pathlib.Path) -> Experiment:
+    """Runs an experiment's file and returns what it defines.
+
+    Raises:
+      UserError: there is no such file, or it defines no ``experiment``.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        near = [str(p) for p in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
+        raise errors.unknown("experiment file", str(path), near)
+    experiment = runpy.run_path(str(path)).get("experiment")
+    if not isinstance(experiment, Experiment):
+        raise errors.UserError(f"{path}: an experiment's file defines `experiment = Experiment(...)`; this one does not")
+    return dataclasses.replace(experiment, path=path.resolve())
+
+
+def product(**axes: Mapping[str, Overrides]) -> dict[str, dict[str, Any]]:
+    """All combinations of named overrides: the names joined by ``-``, the overrides merged.
+
+    >>> product(kind={"plain": {"model.shortcut": "none"}}, depth={"20": {"model.depth": 20}})
+    {'plain-20': {'model.shortcut': 'none', 'model.depth': 20}}
+    """
+    arms = {}
+    for choice in itertools.product(*(axis.items() for axis in axes.values())):
+        merged: dict[str, Any] = {}
+        for _, overrides in choice:
+            merged.update(overrides)
+        arms["-".join(name for name, _ in choice)] = merged
+    return arms
