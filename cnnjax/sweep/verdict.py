@@ -1,0 +1,164 @@
+"""Claims judged by what was measured."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas
+
+from cnnjax import errors
+from cnnjax.sweep import statistics
+from cnnjax.sweep.experiment import Claim
+
+REPRODUCED, CONTRADICTED, INCONCLUSIVE = "reproduced", "contradicted", "inconclusive"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What the runs say of a claim.
+
+    Attributes:
+      claim: what was judged.
+      verdict: ``"reproduced"`` (the interval lies above the margin), ``"contradicted"`` (below) or ``"inconclusive"``.
+      mean: of the contrast over the seeds, in the unit of the metric. NaN where there is none, as below.
+      low: lower end of the interval.
+      high: upper end.
+      confidence: of that interval: 1 − the claim's level in Holm's procedure.
+      p: two-sided, against the margin, for this claim alone.
+      p_adjusted: the same by Holm over the family.
+      seeds: those that were used.
+      values: the contrast of each of them.
+      notes: what a reader must know beside the numbers.
+    """
+
+    claim: Claim
+    verdict: str
+    mean: float
+    low: float
+    high: float
+    confidence: float
+    p: float
+    p_adjusted: float
+    seeds: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """How many seeds were used."""
+        return len(self.seeds)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evidence:
+    """The complete seeds of a claim."""
+
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+    notes: tuple[str, ...]
+
+
+def judge(
+    claims: Sequence[Claim],
+    roles: Mapping[str, str],
+    runs: pandas.DataFrame,
+    seeds: Sequence[int] = (),
+    alpha: float = statistics.ALPHA,
+) -> list[Verdict]:
+    """Judges all claims of an experiment at one scale as one family.
+
+    A seed counts for a claim if all the arms that the claim needs have completed it; the others are named in the notes.
+    If one of them *diverged* there is no verdict: that it is missing depends on what it would have shown. Every claim,
+    judged or not, counts in Holm's family, so that the family does not depend on the outcome.
+
+    Args:
+      claims: of the experiment.
+      roles: role → arm, as in ``Scale.roles``.
+      runs: of one scale, as `store.load` returns them.
+      seeds: those that were planned; without them, all that any of the arms was run with.
+      alpha: level of the family.
+
+    Returns:
+      One verdict a claim, in the same order.
+
+    Raises:
+      UserError: the runs are of several scales, or none of the finished ones recorded a claim's metric.
+    """
+    if len(runs[["experiment", "scale"]].drop_duplicates()) > 1:
+        raise errors.UserError("claims are judged at one scale of one experiment; these runs are of several")
+    table: dict[tuple[str, int], Mapping[Any, Any]] = {
+        (run["arm"], run["seed"]): run for run in runs.to_dict("records")
+    }
+    wanted = sorted({*seeds} or {seed for arm, seed in table if arm in roles.values()})
+    evidence = [_gather(claim, roles, table, wanted) for claim in claims]
+    samples = [statistics.sample(each.values) for each in evidence]
+    p_values = [statistics.p_value(each, claim.above) for each, claim in zip(samples, claims, strict=True)]
+    steps = statistics.holm(p_values, alpha)
+    return [_decide(*each) for each in zip(claims, evidence, samples, p_values, steps, strict=True)]
+
+
+def _gather(
+    claim: Claim, roles: Mapping[str, str], table: Mapping[tuple[str, int], Mapping[Any, Any]], wanted: Sequence[int]
+) -> _Evidence:
+    arms = list(dict.fromkeys(roles[role] for role in claim.contrast))
+    state = {(arm, seed): _state(table.get((arm, seed)), claim.metric) for seed in wanted for arm in arms}
+    completed = [run for (arm, _), run in table.items() if arm in arms and run["outcome"] == "completed"]
+    if completed and not any(claim.metric in run for run in completed):
+        recorded = [name for name in completed[0] if "/" in name and not name.startswith(("config.", "environment."))]
+        raise errors.unknown("metric", claim.metric, recorded, f"needed by the claim {claim.text!r}")
+    # A value that is missing because of what it is: without it the rest is a selection by the outcome.
+    lost = [(place, why) for place, why in state.items() if why in ("diverged", "completed without a finite value")]
+    if lost:
+        return _Evidence(
+            (), (), (f"{_listed(lost)}: what is missing depends on the outcome, so it cannot be left out",)
+        )
+    seeds = tuple(seed for seed in wanted if not any(state[arm, seed] for arm in arms))
+    values = {role: [_value(table[roles[role], seed], claim.metric) for seed in seeds] for role in claim.contrast}
+    missing = [(place, why) for place, why in state.items() if why]
+    notes = (f"{_listed(missing)}: judged on {len(seeds)} of {len(wanted)} seeds",) if missing else ()
+    return _Evidence(seeds, tuple(map(float, statistics.contrast(values, claim.contrast))) if seeds else (), notes)
+
+
+def _state(run: Mapping[Any, Any] | None, metric: str) -> str:
+    """Why a run cannot be used; empty if it can."""
+    if run is None:
+        return "not run"
+    if run["outcome"] == "diverged":
+        return "diverged"
+    if run["state"] != "finished" or run["outcome"] != "completed":
+        return str(run["state"])
+    return "" if math.isfinite(_value(run, metric)) else "completed without a finite value"
+
+
+def _value(run: Mapping[Any, Any], metric: str) -> float:
+    return float(run.get(metric, math.nan))
+
+
+def _listed(places: Sequence[tuple[tuple[str, int], str]]) -> str:
+    """``plain20 seed 3, 4 failed; plain56 seed 0 not run``."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for (arm, seed), why in places:
+        groups.setdefault((arm, why), []).append(str(seed))
+    return "; ".join(f"{arm} seed {', '.join(seeds)} {why}" for (arm, why), seeds in groups.items())
+
+
+def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, step: statistics.Step) -> Verdict:
+    notes = evidence.notes
+    if of.n < 2:
+        if of.n == 1:
+            notes += ("one seed has no interval: at least two are needed",)
+        elif not notes:
+            notes += ("no run of its arms",)
+        nan = math.nan
+        return Verdict(claim, INCONCLUSIVE, of.mean, nan, nan, nan, nan, nan, evidence.seeds, evidence.values, notes)
+    confidence = 1 - step.level
+    low, high = statistics.interval(of, confidence)
+    if of.has_no_spread:
+        notes += ("no spread between the seeds: decided by the sign of mean − margin, without an error estimate",)
+        low, high = (low, high) if p < step.level else (claim.above, claim.above)  # on the margin up to rounding
+    # The interval decides, so that what is shown and what is said cannot disagree, not even by rounding.
+    verdict = REPRODUCED if low > claim.above else CONTRADICTED if high < claim.above else INCONCLUSIVE
+    return Verdict(
+        claim, verdict, of.mean, low, high, confidence, p, step.adjusted, evidence.seeds, evidence.values, notes
+    )
