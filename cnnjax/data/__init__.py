@@ -1,0 +1,7 @@
+"""Data sets by name (`load`, `prepare`), and batches of those that live on the device (`cnnjax.data.pipeline`)."""
+
+from cnnjax.data.arrays import Arrays, load
+from cnnjax.data.prepared import Prepared, default_data_dir
+from cnnjax.data.sets import BUILDERS, prepare
+
+__all__ = ["BUILDERS", "Arrays", "Prepared", "default_data_dir", "load", "prepare"]

@@ -1,0 +1,202 @@
+"""A small set as memory-mapped arrays.
+
+The first `load` of a split decodes its records into ``<prepared version>/arrays/<split>.*.npy``; later ones map these
+files and do not import TFDS. Their checksum is kept beside them and verified on every load: a damaged file is made again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import BinaryIO
+
+import numpy as np
+
+from cnnjax import errors
+from cnnjax.data import sets
+from cnnjax.data.prepared import Prepared
+from cnnjax.data.records import Records
+from cnnjax.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """One split (or slice of one) of a set whose images have one shape.
+
+    Attributes:
+      images: uint8 [N, H, W, C], mapped from a file and read-only.
+      labels: int32 [N], in 0…num_classes-1.
+      class_names: one a class.
+      name, split: as they were asked for.
+      fingerprint: 16 hexadecimal digits that change with any pixel, label, or the order; for the run's record.
+    """
+
+    images: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    num_classes: int
+    class_names: tuple[str, ...]
+    name: str
+    split: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What is known of a cached split besides its pixels and labels."""
+
+    num_classes: int
+    class_names: list[str]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Cached:
+    images: np.ndarray
+    labels: np.ndarray
+    header: _Header
+
+
+def load(name: str, split: str, data_dir: str | os.PathLike | None = None) -> Arrays:
+    """The examples of ``split``, in the prepared order.
+
+    Args:
+      name: a data set; ``digits`` (always) and ``cifar10`` (if its original files are in ``downloads/manual``) are
+        prepared on the way, others have to be (`cnnjax.data.prepare`).
+      split: TFDS's syntax: ``train``, ``train[:45000]``, ``train[90%:]``, ``train+test``.
+      data_dir: default: `cnnjax.data.default_data_dir`.
+
+    Raises:
+      UserError: the set is not prepared, the split does not exist or is empty, the images differ in shape or are not
+        uint8, the labels are no classes, or the cache cannot be written.
+    """
+    found = sets.require(name, data_dir)
+    parts = []
+    for base, start, stop in resolve(split, found.shards):
+        cached = _read_cache(found, base) or _make_cache(found, base)
+        parts.append((cached, slice(start, stop)))
+    header = parts[0][0].header
+    images = [cached.images[part] for cached, part in parts]
+    labels = [cached.labels[part] for cached, part in parts]
+    content = "".join(f"{cached.header.sha256}[{part.start}:{part.stop}]" for cached, part in parts)
+    return Arrays(
+        images=images[0] if len(parts) == 1 else np.concatenate(images),  # only a sum of splits is copied
+        labels=labels[0] if len(parts) == 1 else np.concatenate(labels),
+        num_classes=header.num_classes,
+        class_names=tuple(header.class_names),
+        name=name,
+        split=split,
+        fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
+    )
+
+
+def resolve(split: str, shards: dict[str, list[int]]) -> list[tuple[str, int, int]]:
+    """The ranges (split, start, stop) that TFDS's ``split`` syntax means for splits with these shard lengths.
+
+    Raises:
+      UserError: no such split, not the syntax, or nothing is left.
+    """
+    sizes = {base: sum(lengths) for base, lengths in shards.items()}
+    ranges = [(split, 0, sizes[split])] if split in sizes else _resolve_slices(split, shards, sizes)
+    if not any(stop > start for _, start, stop in ranges):
+        raise UserError(f"split {split!r} has no examples; the splits have {_listing(sizes)}")
+    return ranges
+
+
+def _resolve_slices(split: str, shards: dict[str, list[int]], sizes: dict[str, int]) -> list[tuple[str, int, int]]:
+    for term in split.split("+"):
+        base = term.partition("[")[0].strip()
+        if base not in sizes and base != "all":
+            raise errors.unknown("split", base, sizes)
+    import tensorflow_datasets as tfds  # here: a plain split does not need it
+
+    infos = {b: SimpleNamespace(num_examples=sizes[b], shard_lengths=lengths) for b, lengths in shards.items()}
+    try:
+        instructions = tfds.core.ReadInstruction.from_spec(split).to_absolute(infos)
+    except (ValueError, RuntimeError, NotImplementedError) as error:
+        raise UserError(
+            f"split {split!r} is no slice of a split; the splits have {_listing(sizes)}, and slices look like "
+            f"train[:100], train[100:], train[:90%]"
+        ) from error
+    ranges = []
+    for instruction in instructions:
+        size = sizes[instruction.splitname]
+        stop = size if instruction.to is None else instruction.to
+        ranges.append((instruction.splitname, instruction.from_ or 0, stop))
+    return ranges
+
+
+def _listing(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{base} {size:,}" for base, size in sizes.items())
+
+
+def _paths(found: Prepared, base: str) -> tuple[Path, Path, Path]:
+    """The cache of a split: images, labels, header. The header is written last: it says that the others are whole."""
+    folder = found.folder / "arrays"
+    return folder / f"{base}.images.npy", folder / f"{base}.labels.npy", folder / f"{base}.json"
+
+
+def _read_cache(found: Prepared, base: str) -> _Cached | None:
+    """The cached split, or None if it is absent or not what was written."""
+    images_path, labels_path, header_path = _paths(found, base)
+    try:
+        header = _Header(**json.loads(header_path.read_text()))
+        images = np.load(images_path, mmap_mode="r", allow_pickle=False)
+        labels = np.load(labels_path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, TypeError, EOFError):
+        return None
+    return _Cached(images, labels, header) if _sha256(images, labels) == header.sha256 else None
+
+
+def _sha256(images: np.ndarray, labels: np.ndarray) -> str:
+    digest = hashlib.sha256(f"{images.shape} {images.dtype} {labels.shape} {labels.dtype}".encode())
+    digest.update(np.ascontiguousarray(images).data)
+    digest.update(np.ascontiguousarray(labels).data)
+    return digest.hexdigest()
+
+
+def _make_cache(found: Prepared, base: str) -> _Cached:
+    with sets.writing(found.folder), sets.locked(found.folder.parent, "arrays"):
+        if cached := _read_cache(found, base):  # another process was faster
+            return cached
+        images_path, labels_path, header_path = _paths(found, base)
+        images_path.parent.mkdir(exist_ok=True)
+        header_path.unlink(missing_ok=True)
+        examples = Records(found, base)
+        labels = np.zeros(len(examples), np.int32)
+        with _replacing(images_path) as file:
+            for i, (image, label) in enumerate(examples):
+                if i == 0:
+                    shape = image.shape
+                    header_data = {"descr": "|u1", "fortran_order": False, "shape": (len(examples), *shape)}
+                    np.lib.format.write_array_header_1_0(file, header_data)
+                if image.shape != shape:
+                    raise UserError(
+                        f"data set {found.name!r} does not fit the in-memory form: its images differ in shape, e.g. "
+                        f"{shape} and {image.shape}"
+                    )
+                # Written, not mapped: a full disk is an OSError here and would be a SIGBUS there.
+                file.write(image.tobytes())
+                labels[i] = label
+        with _replacing(labels_path) as file:
+            np.lib.format.write_array(file, labels, allow_pickle=False)
+        images = np.load(images_path, mmap_mode="r", allow_pickle=False)
+        header = _Header(examples.num_classes, examples.class_names, _sha256(images, labels))
+        with _replacing(header_path) as file:
+            file.write(json.dumps(asdict(header)).encode())
+        return _Cached(images, np.load(labels_path, mmap_mode="r", allow_pickle=False), header)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under ``path`` when it is whole, and not at all after an error."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

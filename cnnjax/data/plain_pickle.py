@@ -1,0 +1,162 @@
+"""Reads a pickle of plain data without running it.
+
+A pickle is a program: `pickle.loads` calls whatever the file names. Files that come from elsewhere are therefore walked
+opcode by opcode with `pickletools.genops`, which only parses, and an interpreter of a few lines builds from them dicts,
+lists, tuples, numbers, strings and uint8 arrays. It imports nothing and calls nothing the file names; the three numpy
+names that an array's pickle mentions are symbols to it, and every other name or opcode is refused.
+"""
+
+import math
+import pickletools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+class NotPlainError(ValueError):
+    """The file is not a pickle of plain data; the message says what it asked for."""
+
+
+@dataclass(frozen=True)
+class _Name:
+    """A global that the pickle mentions: ``module name``."""
+
+    path: str
+
+
+@dataclass
+class _Array:
+    """An array that the pickle has announced; its contents arrive with BUILD."""
+
+    value: np.ndarray | None = None
+
+
+_RECONSTRUCT = _Name("numpy.core.multiarray _reconstruct")
+_NDARRAY = _Name("numpy ndarray")
+_DTYPE = _Name("numpy dtype")
+_NAMES = {name.path: name for name in (_RECONSTRUCT, _NDARRAY, _DTYPE)}
+_UINT8 = object()  # what (_DTYPE, ("u1", …)) reduces to: no other dtype is known
+_MARK = object()
+
+_PUSH_ARGUMENT = {
+    *("BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "BINFLOAT"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"),
+    *("BINBYTES", "SHORT_BINBYTES"),
+}
+_PUSH_CONSTANT = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_PUSH_EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
+
+
+def loads(data: bytes) -> Any:
+    """The value pickled in ``data``; a Python 2 string becomes a `str` with one character a byte (Latin-1).
+
+    Raises:
+      NotPlainError: the data is no pickle, is cut short, or needs anything but plain data and uint8 arrays.
+    """
+    try:
+        return _interpret(data)
+    except NotPlainError:
+        raise
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:  # what a malformed program runs into
+        raise NotPlainError(f"not a well-formed pickle ({error})") from error
+
+
+def _interpret(data: bytes) -> Any:
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
+    argument: Any
+    for opcode, argument, _ in pickletools.genops(data):
+        match opcode.name:
+            case "PROTO" | "FRAME":
+                pass
+            case "STOP":
+                return _finished(stack.pop())
+            case "MARK":
+                stack.append(_MARK)
+            case name if name in _PUSH_ARGUMENT:
+                stack.append(argument)
+            case name if name in _PUSH_CONSTANT:
+                stack.append(_PUSH_CONSTANT[name])
+            case name if name in _PUSH_EMPTY:
+                stack.append(_PUSH_EMPTY[name]())
+            case "PUT" | "BINPUT" | "LONG_BINPUT":
+                memo[argument] = stack[-1]
+            case "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            case "GET" | "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "TUPLE":
+                stack.append(tuple(_since_mark(stack)))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                size = int(opcode.name[-1])
+                stack[-size:] = [tuple(stack[-size:])]
+            case "APPEND":
+                item = stack.pop()
+                _expect(stack[-1], list).append(item)
+            case "APPENDS":
+                items = _since_mark(stack)
+                _expect(stack[-1], list).extend(items)
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                _expect(stack[-1], dict)[key] = value
+            case "SETITEMS":
+                items = _since_mark(stack)
+                _expect(stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
+            case "GLOBAL":
+                if argument not in _NAMES:
+                    raise NotPlainError(f"it names {argument.replace(' ', '.')!r}, which plain data does not need")
+                stack.append(_NAMES[argument])
+            case "REDUCE":
+                arguments, function = stack.pop(), stack.pop()
+                stack.append(_reduce(function, arguments))
+            case "BUILD":
+                state = stack.pop()
+                _build(stack[-1], state)
+            case name:
+                raise NotPlainError(f"it uses the opcode {name}, which plain data does not need")
+    raise NotPlainError("it ends before its STOP")
+
+
+def _since_mark(stack: list[Any]) -> list[Any]:
+    items: list[Any] = []
+    while (item := stack.pop()) is not _MARK:
+        items.append(item)
+    return items[::-1]
+
+
+def _expect(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise NotPlainError(f"it fills a {type(value).__name__} as if it were a {kind.__name__}")
+    return value
+
+
+def _reduce(function: Any, arguments: Any) -> Any:
+    """The two calls in an array's pickle, recognised and not made."""
+    if function is _RECONSTRUCT and arguments[0] is _NDARRAY:
+        return _Array()
+    if function is _DTYPE and arguments[0] == "u1":
+        return _UINT8
+    raise NotPlainError("it calls something other than the constructors of a uint8 array")
+
+
+def _build(target: Any, state: Any) -> None:
+    """Gives an announced array its contents: state is (version, shape, dtype, is-Fortran-order, bytes)."""
+    if target is _UINT8:  # byte order and alignment: nothing to say for single bytes
+        return
+    if type(target) is not _Array:
+        raise NotPlainError("it sets the state of something other than an array")
+    _, shape, dtype, fortran, content = state
+    if dtype is not _UINT8 or not all(type(size) is int and size >= 0 for size in shape):
+        raise NotPlainError("it holds an array of something other than uint8")
+    content = content.encode("latin-1") if isinstance(content, str) else content
+    if len(content) != math.prod(shape):
+        raise NotPlainError(f"it holds an array of shape {shape} with {len(content)} bytes")
+    target.value = np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")
+
+
+def _finished(value: Any) -> Any:
+    """``value`` with announced arrays replaced by their contents, at its top and one level down in a dict."""
+    if type(value) is dict:
+        return {key: item.value if type(item) is _Array else item for key, item in value.items()}
+    return value.value if type(value) is _Array else value

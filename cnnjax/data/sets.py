@@ -1,0 +1,226 @@
+"""Data sets by name: finding what is prepared, preparing what is not."""
+
+import contextlib
+import difflib
+import importlib
+import importlib.util
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from cnnjax import errors
+from cnnjax.data import prepared
+from cnnjax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A builder of ours, known without importing TFDS."""
+
+    module: str
+    cls: str
+    version: tuple[int, int, int]
+
+    def load(self) -> Any:
+        """The builder's class."""
+        return getattr(importlib.import_module(self.module), self.cls)
+
+
+BUILDERS = {
+    "cifar10": Ours("cnnjax.data.cifar10", "Cifar10", (1, 0, 0)),
+    "digits": Ours("cnnjax.data.digits", "Digits", (1, 0, 0)),
+}
+_ANY_HOST_OF_TFDS = "https://storage.googleapis.com"
+
+
+def prepare(
+    name: str, data_dir: str | os.PathLike | None = None, source: str | os.PathLike | None = None
+) -> prepared.Prepared:
+    """Makes sure that ``name`` is prepared below ``data_dir`` and returns it; does nothing if it is.
+
+    Several processes may call this at once: one prepares, the others wait for it. A set appears whole or not at all.
+
+    Args:
+      name: one of `BUILDERS`, or a name of TFDS's own (``name`` or ``name/config``; these need the ``prepare`` extra).
+      data_dir: default: `prepared.default_data_dir`.
+      source: where the original files are: a folder or, for cifar10, an archive. Without it, ``downloads/manual`` below
+        ``data_dir`` is searched and then the network.
+
+    Raises:
+      UserError: the name is unknown, the files are missing or damaged, the network is needed and absent, or
+        ``data_dir`` cannot be written.
+    """
+    root = prepared.resolve_data_dir(data_dir)
+    if found := _choose(name, root):
+        return found
+    with writing(root), locked(root, name):
+        if found := _choose(name, root):  # another process was faster
+            return found
+        _build_ours(name, root, source) if name in BUILDERS else _build_theirs(name, root, source)
+    found = _choose(name, root)
+    if found is None:
+        raise UserError(f"{name} was prepared below {root} but cannot be found there")
+    return found
+
+
+def require(name: str, data_dir: str | os.PathLike | None = None) -> prepared.Prepared:
+    """The prepared set ``name``; prepares it first only if that needs neither the network nor the user."""
+    root = prepared.resolve_data_dir(data_dir)
+    if found := _choose(name, root):
+        return found
+    if name == "digits" or (name == "cifar10" and _cifar10_original(_manual_dir(root))):
+        return prepare(name, root)
+    if name == "cifar10":
+        raise _cifar10_missing(root, "is not prepared")
+    raise _not_prepared(name, root)
+
+
+@contextlib.contextmanager
+def locked(root: Path, name: str) -> Iterator[None]:
+    """Holds the lock under which ``name`` is written below ``root``; the kernel frees it if the process dies."""
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / f".{name.replace('/', '.')}.lock"):
+        yield
+
+
+@contextlib.contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Turns the system's refusals to write below ``root`` (no permission, no space) into one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        place = error.filename or root
+        raise UserError(
+            f"cannot write {place}: {reason}; free space there, or choose a folder of yours with CNNJAX_DATA_DIR"
+        ) from error
+
+
+def _choose(name: str, root: Path) -> prepared.Prepared | None:
+    """The version of ``name`` to read: ours before TFDS's, else the newest. None if there is none."""
+    if not re.fullmatch(r"\w+(/[\w.-]+)?", name):
+        raise errors.unknown("data set", name, _available(name, root))
+    found = prepared.find(name, root)
+    readable = [candidate for candidate in found if candidate.readable]
+    if not readable:
+        if found and name not in BUILDERS:
+            raise _needs_conversion(found[0])
+        return None
+    configs = sorted({candidate.config for candidate in readable})
+    if len(configs) > 1:
+        choices = ", ".join(f"{name}/{config}" for config in configs)
+        raise UserError(f"data set {name!r} is prepared in {len(configs)} configurations; choose one: {choices}")
+    if name in BUILDERS:
+        ours = BUILDERS[name].version
+        return next((candidate for candidate in readable if candidate.version == ours), readable[0])
+    return readable[0]
+
+
+def _manual_dir(root: Path) -> Path:
+    return root / "downloads" / "manual"
+
+
+def _build_ours(name: str, root: Path, source: str | os.PathLike | None) -> None:
+    folder = _cifar10_source(root, source) if name == "cifar10" else None
+    _run_builder(BUILDERS[name].load()(data_dir=root, file_format="array_record"), folder)
+
+
+def _cifar10_original(folder: Path) -> bool:
+    from cnnjax.data import cifar10_files
+
+    return cifar10_files.find(folder) is not None
+
+
+def _cifar10_source(root: Path, source: str | os.PathLike | None) -> Path:
+    """Where the original files are, fetched if need be."""
+    from cnnjax.data import cifar10_files
+    from cnnjax.data.fetch import fetch
+
+    place = Path(source).expanduser() if source else _manual_dir(root)
+    if cifar10_files.find(place):
+        return place
+    if source:
+        raise _cifar10_missing(root, f"has no original files in {place}")
+    try:
+        return fetch(cifar10_files.URL, place / cifar10_files.BINARY.archive, cifar10_files.MD5)
+    except UserError as error:
+        raise _cifar10_missing(root, str(error)) from error
+
+
+def _cifar10_missing(root: Path, problem: str) -> UserError:
+    from cnnjax.data.cifar10_files import BINARY, PYTHON
+
+    return UserError(
+        f"cifar10: {problem}; put {BINARY.archive} or {PYTHON.archive} (packed or unpacked) into {_manual_dir(root)} "
+        f"and run `cnnjax data prepare cifar10`, or, if it is in another folder, "
+        f"`cnnjax data prepare cifar10 --from FOLDER`"
+    )
+
+
+def _build_theirs(name: str, root: Path, source: str | os.PathLike | None) -> None:
+    """Lets TFDS prepare one of its own sets, which needs TensorFlow and, without ``source``, the network."""
+    if name.partition("/")[0] not in _names_of_tfds() or importlib.util.find_spec("tensorflow") is None:
+        raise _not_prepared(name, root)
+    from cnnjax.data.fetch import reachable
+
+    # TFDS would try each file five times before it says so.
+    if source is None and not reachable(_ANY_HOST_OF_TFDS):
+        raise UserError(
+            f"cannot prepare {name}: no network; run `cnnjax data prepare {name}` where there is one and copy "
+            f"{root / name} here"
+        )
+    import tensorflow_datasets as tfds
+
+    try:
+        _run_builder(tfds.builder(name, data_dir=root, file_format="array_record"), source)
+    except (OSError, ValueError, AssertionError, RuntimeError, ImportError) as error:
+        raise UserError(f"TFDS could not prepare {name}: {str(error).splitlines()[0]}") from error
+
+
+def _run_builder(builder: Any, source: str | os.PathLike | None) -> None:
+    import tensorflow_datasets as tfds
+
+    config = tfds.download.DownloadConfig(manual_dir=str(source)) if source else None
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces itself on stdout, which is the command's own
+        builder.download_and_prepare(download_config=config)
+
+
+def _names_of_tfds() -> set[str]:
+    """The names of TFDS's own sets, read off its folders (its own list can be had with TensorFlow only)."""
+    spec = importlib.util.find_spec("tensorflow_datasets")
+    home = Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else Path()
+    folders = (path.name for path in (home / "datasets").glob("[a-z]*") if path.is_dir())
+    return {*folders, *(path.stem for path in (home / "url_checksums").glob("*.txt"))}
+
+
+def _available(name: str, root: Path) -> set[str]:
+    """What may be asked for: ours, what is prepared, and those of TFDS's many names that resemble ``name``."""
+    similar = difflib.get_close_matches(name, _names_of_tfds(), n=3, cutoff=0.75)
+    return {*BUILDERS, *prepared.names(root), *similar}
+
+
+def _not_prepared(name: str, root: Path) -> UserError:
+    if name.partition("/")[0] not in _names_of_tfds():
+        return errors.unknown("data set", name, _available(name, root), f"looked for a prepared one in {root}")
+    return UserError(
+        f"data set {name!r} is not prepared in {root}; run `pip install 'cnnjax[prepare]'` (TensorFlow, once) and "
+        f"`cnnjax data prepare {name}`; ready: {', '.join(sorted({'digits', *prepared.names(root)}))}"
+    )
+
+
+def _needs_conversion(found: prepared.Prepared) -> UserError:
+    formats = " and ".join(sorted(found.formats))
+    return UserError(
+        f"data set {found.name!r} in {found.folder} is stored as {formats}, expected array_record; convert it once, "
+        f"where `pip install tensorflow apache-beam` was run: python -m tensorflow_datasets.scripts.convert_format "
+        f"--dataset_version_dir={found.folder} --out_file_format=array_record"
+    )
