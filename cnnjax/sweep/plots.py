@@ -86,7 +86,7 @@ def learning_curves(
     """Metrics over training: one panel a group, one colour a depth, in the manner of He et al. 2015, Fig. 6.
 
     Lines are means over seeds, bands reach from the lowest to the highest seed. Metrics of training are thin and
-    dashed. The axis is cut above what the curves reach after the first tenth of training. A cross marks a seed that
+    dashed. The axis is cut above what the curves reach after the first third of training. A cross marks a seed that
     ended early.
 
     Args:
@@ -174,8 +174,8 @@ def final_errors(rows: pandas.DataFrame, metric: str = "test/error", arms: Arms 
                     continue
                 of = statistics.sample(values)
                 low, high = statistics.interval(of, 0.95)
-                spread = 0.03 * (np.arange(values.size) - (values.size - 1) / 2) / max(1, values.size / 5)
-                axes.plot(place + spread, values, ".", color=colour, alpha=0.45, markersize=5, markeredgewidth=0)
+                beside = place + (-0.09 if shift < 0 else 0.09)
+                axes.plot(np.full(values.size, beside), values, ".", color=colour, alpha=0.55, markersize=6, mew=0)
                 if of.n > 1:
                     axes.errorbar(place, of.mean, [[of.mean - low], [high - of.mean]], color=colour, capsize=3, lw=1.3)
                 means.append((place, of.mean))
@@ -191,7 +191,7 @@ def final_errors(rows: pandas.DataFrame, metric: str = "test/error", arms: Arms 
         axes.set_xlim(-0.5, len(ticks) - 0.5)
         axes.grid(axis="x", visible=False)
         axes.set_xlabel("depth" if numbers else "")
-        axes.set_ylabel(metric)
+        axes.set_ylabel(metric.replace("/", " "))
         if unit == 100:
             axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g %%"))
         axes.set_ylim(bottom=max(0, axes.get_ylim()[0]) if (completed[metric] >= 0).all() else None)
@@ -228,10 +228,7 @@ def contrasts(verdicts: Sequence[Verdict]) -> Figure:
 
 def _forest(axes: Axes, verdicts: Sequence[Verdict], unit: float) -> None:
     places = range(len(verdicts))
-    finite = [[each.low, each.high, *each.values, each.claim.above] for each in verdicts]
-    reach = unit * np.concatenate([np.asarray(row)[np.isfinite(row)] for row in finite])
-    pad = 0.06 * (float(np.ptp(reach)) or 1.0)
-    left, right = float(reach.min()) - pad, float(reach.max()) + pad
+    left, right = _reach(verdicts, unit)
     axes.set(xlim=(left, right), ylim=(len(verdicts) - 0.5, -0.5))
     for place, each in zip(places, verdicts, strict=True):
         colour, margin = VERDICT_COLOURS[each.verdict], unit * each.claim.above
@@ -239,7 +236,11 @@ def _forest(axes: Axes, verdicts: Sequence[Verdict], unit: float) -> None:
         axes.plot([margin] * 2, [place - 0.36, place + 0.36], color=_INK, lw=1.4)
         values = unit * np.asarray(each.values)
         axes.plot(values, np.full(values.size, place + 0.22), ".", color=colour, alpha=0.5, markersize=4.5, mew=0)
-        axes.plot([unit * each.low, unit * each.high], [place] * 2, color=colour, lw=2, solid_capstyle="butt")
+        low, high = unit * each.low, unit * each.high
+        axes.plot([low, high], [place] * 2, color=colour, lw=2, solid_capstyle="butt")
+        for end, marker, beyond in ((left, "<", low < left), (right, ">", high > right)):
+            if beyond:
+                axes.plot(end, place, marker, color=colour, markersize=6, clip_on=False)
         axes.plot(unit * each.mean, place, _VERDICT_MARKERS[each.verdict], color=colour, markersize=7, mec="white")
         axes.annotate(
             numbers(each, plain=True), (1, place), xycoords=("axes fraction", "data"), xytext=(8, 0),
@@ -252,7 +253,21 @@ def _forest(axes: Axes, verdicts: Sequence[Verdict], unit: float) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(7))
     axes.set_xlabel("contrast, percentage points" if unit == 100 else "contrast")
+    axes.annotate(
+        "mean [interval]", (1, 1), xycoords="axes fraction", xytext=(8, 2), textcoords="offset points", color=_GREY,
+        fontsize=8.5,
+    )  # fmt: skip
+
+
+def _reach(verdicts: Sequence[Verdict], unit: float) -> tuple[float, float]:
+    """The ends of the axis. An interval far wider than the data (two seeds have such) is cut, and ends in an arrow."""
+    data = unit * np.array([value for each in verdicts for value in (*each.values, each.claim.above)])
+    span = float(np.ptp(data)) or 1.0
+    ends = unit * np.array([end for each in verdicts for end in (each.low, each.high) if np.isfinite(end)])
+    low, high = min([data.min(), *ends]), max([data.max(), *ends])
+    return max(low, data.min() - span) - 0.06 * span, min(high, data.max() + span) + 0.06 * span
 
 
 def numbers(verdict: Verdict, plain: bool = False) -> str:
@@ -265,10 +280,11 @@ def numbers(verdict: Verdict, plain: bool = False) -> str:
     unit, suffix = (100, "" if plain else " pp") if is_fraction(verdict.claim.metric) else (1, "")
     if np.isnan(verdict.mean):
         return "no estimate"
-    mean = f"{unit * verdict.mean:+.2f}"
-    if np.isnan(verdict.low):
-        return f"{mean}{suffix} (no interval)"
-    return f"{mean} [{unit * verdict.low:+.2f}, {unit * verdict.high:+.2f}]{suffix}"
+    digits = 2 if unit == 100 else 4
+    mean, low, high = (
+        f"{unit * value:+.{digits}f}".replace("-", "−") for value in (verdict.mean, verdict.low, verdict.high)
+    )
+    return f"{mean}{suffix} (no interval)" if np.isnan(verdict.low) else f"{mean} [{low}, {high}]{suffix}"
 
 
 def _split(arm: str) -> tuple[str, str]:
@@ -327,10 +343,10 @@ def _curve(axes: Axes, curve: pandas.DataFrame, x: str, unit: float, style: Mapp
 
 
 def _ceiling(curves: pandas.DataFrame, x: str) -> float:
-    """The top of the axis: what curves of means reach once a tenth of training is over."""
-    settled = curves[curves[x] >= 0.1 * curves[x].max()].groupby(["arm", "metric", x])["value"].mean()
+    """The top of the axis: what curves of means reach once a third of training is over."""
+    settled = curves[curves[x] >= curves[x].max() / 3].groupby(["arm", "metric", x])["value"].mean()
     settled = settled[np.isfinite(settled)]
-    return 1.08 * float(settled.max()) if len(settled) and settled.max() > 0 else 1.0
+    return 1.2 * float(settled.max()) if len(settled) and settled.max() > 0 else 1.0
 
 
 def _axis_name(metrics: Sequence[str]) -> str:
@@ -353,14 +369,15 @@ def _curve_legend(curves: pandas.DataFrame, metrics: Sequence[str], early: bool)
 def _direct_labels(axes: Axes, ends: Sequence[tuple[float, str, Any]]) -> None:
     """Names the lines at their right ends, moved apart where they would overlap."""
     low, high = axes.get_ylim()
-    height = axes.get_position().height * axes.figure.get_figheight() * 72  # type: ignore[union-attr]
+    width, height = (axes.bbox.width / axes.figure.dpi * 72, axes.bbox.height / axes.figure.dpi * 72)
     gap = 11 / height
     ends = sorted(ends, key=lambda end: end[0])
     wanted = np.array([min(1.0, (end - low) / (high - low)) for end, *_ in ends])
-    for (_, name, colour), place in zip(ends, _apart(wanted, gap), strict=True):
+    for (_, name, colour), end, place in zip(ends, wanted, _apart(wanted, gap), strict=True):
         axes.annotate(
-            name, (1, place), xycoords="axes fraction", xytext=(4, 0), textcoords="offset points", va="center",
-            color=colour, fontsize=8.5, fontweight="bold", path_effects=_HALO, annotation_clip=False,
+            name, (1, end), xycoords="axes fraction", xytext=(1 + 14 / width, place), textcoords="axes fraction",
+            va="center", color=colour, fontsize=8.5, fontweight="bold", path_effects=_HALO, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.8, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)},
         )  # fmt: skip
 
 

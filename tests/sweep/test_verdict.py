@@ -1,0 +1,158 @@
+import dataclasses
+import math
+
+import hypothesis
+import pandas
+import pytest
+from hypothesis import strategies
+
+from cnnjax import errors
+from cnnjax.sweep import store, verdict
+from cnnjax.sweep.experiment import Claim
+
+ROLES = {"deep": "plain56", "shallow": "plain20"}
+CLAIM = Claim("deeper is worse", "train/error", {"deep": 1, "shallow": -1})
+
+
+def runs(**arms):
+    """Runs of arms: seed → train error, or a state or outcome instead of one."""
+    rows = []
+    for arm, values in arms.items():
+        for seed, value in enumerate(values):
+            if value is None:
+                continue
+            state, outcome = ("finished", "completed")
+            if isinstance(value, str):
+                state, outcome, value = (value, None, math.nan) if value != "diverged" else ("finished", value, 0.9)
+            rows.append(("e", "s", arm, seed, state, outcome, value))
+    return pandas.DataFrame(rows, columns=["experiment", "scale", "arm", "seed", "state", "outcome", "train/error"])
+
+
+def judge_one(deep, shallow, claim=CLAIM, **options):
+    (result,) = verdict.judge([claim], ROLES, runs(plain56=deep, plain20=shallow), **options)
+    return result
+
+
+def test_reproduced_with_the_numbers_of_the_paired_test():
+    each = judge_one([0.31, 0.33, 0.35], [0.10, 0.11, 0.12])
+    # Contrasts 0.21, 0.22, 0.23: mean 0.22, s = 0.01, t(0.975; 2) = 4.302653.
+    assert each.verdict == "reproduced"
+    assert each.values == pytest.approx((0.21, 0.22, 0.23))
+    assert (each.mean, each.confidence, each.n, each.seeds) == (pytest.approx(0.22), 0.95, 3, (0, 1, 2))
+    assert each.low == pytest.approx(0.22 - 4.302653 * 0.01 / math.sqrt(3), abs=1e-7)
+    assert each.high == pytest.approx(0.22 + 4.302653 * 0.01 / math.sqrt(3), abs=1e-7)
+    assert each.notes == ()
+
+
+def test_contradicted_when_the_interval_lies_below():
+    assert judge_one([0.10, 0.11, 0.13], [0.30, 0.32, 0.31]).verdict == "contradicted"
+
+
+def test_inconclusive_when_the_margin_lies_inside():
+    each = judge_one([0.10, 0.31, 0.2], [0.2, 0.2, 0.2])
+    assert each.verdict == "inconclusive"
+    assert each.low < 0 < each.high
+
+
+def test_non_inferiority_is_a_negative_margin():
+    deep, shallow = [0.201, 0.200, 0.199, 0.2], [0.200, 0.201, 0.2, 0.199]
+    claim = dataclasses.replace(CLAIM, contrast={"shallow": 1, "deep": -1})
+    assert judge_one(deep, shallow, claim).verdict == "inconclusive"
+    assert judge_one(deep, shallow, dataclasses.replace(claim, above=-0.01)).verdict == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("above", "expected"),
+    [(0.1, "reproduced"), (0.2, "inconclusive"), (0.3, "contradicted"), (0.3 - 0.1, "inconclusive")],
+)
+def test_no_spread_is_decided_by_sign_and_flagged(above, expected):
+    each = judge_one([0.3, 0.4, 0.5], [0.1, 0.2, 0.3], dataclasses.replace(CLAIM, above=above))
+    assert each.verdict == expected
+    assert "no spread" in " ".join(each.notes)
+    assert each.p == (1.0 if expected == "inconclusive" else 0.0)
+
+
+def test_one_seed_is_inconclusive_however_large_the_effect():
+    each = judge_one([0.9], [0.1])
+    assert (each.verdict, each.n, each.mean) == ("inconclusive", 1, pytest.approx(0.8))
+    assert math.isnan(each.low)
+    assert math.isnan(each.p)
+    assert "at least two" in " ".join(each.notes)
+
+
+def test_no_runs_at_all_is_inconclusive():
+    each = judge_one([None], [None])
+    assert (each.verdict, each.n) == ("inconclusive", 0)
+    assert each.notes
+
+
+@pytest.mark.parametrize("state", ["failed", "running", "interrupted", "unreadable"])
+def test_incomplete_seeds_are_left_out_and_named(state):
+    each = judge_one([0.31, 0.33, state, 0.34], [0.10, 0.11, 0.12, None])
+    assert (each.verdict, each.seeds) == ("reproduced", (0, 1))
+    assert each.notes == (f"plain56 seed 2 {state}; plain20 seed 3 not run: judged on 2 of 4 seeds",)
+
+
+def test_planned_seeds_that_nobody_ran_are_named():
+    each = judge_one([0.31, 0.33], [0.10, 0.11], seeds=range(4))
+    assert each.notes == ("plain56 seed 2, 3 not run; plain20 seed 2, 3 not run: judged on 2 of 4 seeds",)
+
+
+@pytest.mark.parametrize("bad", ["diverged", math.inf, math.nan])
+def test_a_value_lost_by_its_outcome_forbids_a_verdict(bad):
+    each = judge_one([0.31, 0.33, bad, 0.34], [0.10, 0.11, 0.12, 0.1])
+    assert (each.verdict, each.n) == ("inconclusive", 0)
+    assert math.isnan(each.mean)
+    assert "plain56 seed 2" in each.notes[0]
+    assert "depends on the outcome" in each.notes[0]
+
+
+def test_divergence_of_an_arm_that_a_claim_does_not_need_leaves_it_alone():
+    frame = runs(plain56=[0.31, 0.33, 0.35], plain20=[0.10, 0.11, 0.12], plain110=["diverged", 0.4, 0.5])
+    roles = {**ROLES, "deepest": "plain110"}
+    claims = [CLAIM, Claim("deepest is worst", "train/error", {"deepest": 1, "deep": -1})]
+    assert [each.verdict for each in verdict.judge(claims, roles, frame)] == ["reproduced", "inconclusive"]
+
+
+def test_claims_that_cannot_be_judged_still_count_in_the_family():
+    frame = runs(plain56=[0.31, 0.33, 0.35], plain20=[0.10, 0.11, 0.12], plain110=["diverged", 0.4, 0.5])
+    roles = {**ROLES, "deepest": "plain110"}
+    alone = verdict.judge([CLAIM], roles, frame)[0]
+    beside = verdict.judge([CLAIM, Claim("x", "train/error", {"deepest": 1})], roles, frame)[0]
+    assert (alone.confidence, beside.confidence) == (0.95, 0.975)
+    assert beside.p_adjusted == pytest.approx(2 * alone.p_adjusted)
+
+
+def test_a_claim_on_an_unrecorded_metric_is_the_users_error():
+    with pytest.raises(errors.UserError, match="train/error"):
+        judge_one([0.1, 0.2], [0.1, 0.2], dataclasses.replace(CLAIM, metric="train/eror"))
+
+
+def test_runs_of_two_scales_are_refused():
+    frame = runs(plain56=[0.3, 0.4], plain20=[0.1, 0.2])
+    frame.loc[0, "scale"] = "other"
+    with pytest.raises(errors.UserError, match="one scale"):
+        verdict.judge([CLAIM], ROLES, frame)
+
+
+VALUES = strategies.lists(strategies.integers(0, 30).map(lambda i: i / 100), min_size=4, max_size=4)
+
+
+@hypothesis.given(strategies.lists(strategies.tuples(VALUES, VALUES), min_size=1, max_size=5))
+def test_the_verdict_is_where_the_interval_lies_and_agrees_with_the_adjusted_p(pairs):
+    claims = [Claim(f"{i}", "train/error", {f"a{i}": 1, f"b{i}": -1}, above=0.01) for i in range(len(pairs))]
+    arms = {f"{name}{i}": values for i, pair in enumerate(pairs) for name, values in zip("ab", pair, strict=True)}
+    for each in verdict.judge(claims, {arm: arm for arm in arms}, runs(**arms)):
+        assert (each.verdict == "reproduced") == (each.low > 0.01)
+        assert (each.verdict == "contradicted") == (each.high < 0.01)
+        if not math.isclose(each.p_adjusted, 0.05, rel_tol=1e-9):
+            assert (each.verdict == "inconclusive") == (each.p_adjusted >= 0.05)
+
+
+def test_it_judges_what_the_store_loads(write_run):
+    for seed in range(3):
+        write_run("plain20", seed, 0.1 + 0.01 * seed)
+        run = write_run("plain56", seed, 0.3 + 0.02 * seed)
+    write_run("plain56", 3, status={"state": "failed", "outcome": None, "summary": None})
+    (each,) = verdict.judge([CLAIM], ROLES, store.load(run.parents[1]))
+    assert (each.verdict, each.seeds) == ("reproduced", (0, 1, 2))
