@@ -1,7 +1,7 @@
 """A small set as memory-mapped arrays.
 
 The first `load` of a split decodes its records into ``<prepared version>/arrays/<split>.*.npy``; later ones map these
-files and do not import TFDS. Their checksum is kept beside them and verified on every load: a damaged file is made again.
+files and do not import TFDS. A checksum beside them is verified on every load: a damaged file is made again.
 """
 
 import hashlib

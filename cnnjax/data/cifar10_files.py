@@ -93,8 +93,8 @@ def _contents(place: Path, names: list[str]) -> Iterator[tuple[Path, bytes]]:
 def _refusing_damage(place: Path) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise UserError(f"{place} is damaged or incomplete ({error}); fetch it again: {URL}") from error
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{place} cannot be read ({error}); if it is damaged, fetch it again: {URL}") from error
 
 
 def _decode_binary(data: bytes, path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -57,7 +57,22 @@ def batch_at(
       UserError: the batch is larger than the set.
     """
     steps_per_epoch(len(permutation), batch_size)
-    index = jax.lax.dynamic_slice_in_dim(permutation, step * batch_size, batch_size)
+    return take(arrays, batch_indices(permutation, step, batch_size))
+
+
+def batch_indices(permutation: jax.Array, step: jax.Array | int, batch_size: int) -> jax.Array:
+    """Which examples are batch ``step`` of an epoch: int32 [batch_size].
+
+    Args:
+      permutation: int32 [N], of this epoch.
+      step: within the epoch, 0 … steps_per_epoch-1; may be traced, and is not checked.
+      batch_size: examples.
+    """
+    return jax.lax.dynamic_slice_in_dim(permutation, step * batch_size, batch_size)
+
+
+def take(arrays: Mapping[str, jax.Array], index: jax.Array) -> dict[str, jax.Array]:
+    """The examples at ``index`` (int [B]) of ``{"image": [N, …], "label": [N], …}``, with ``index`` itself."""
     return {name: array[index] for name, array in arrays.items()} | {"index": index}
 
 

@@ -60,11 +60,13 @@ def prepare(
     root = prepared.resolve_data_dir(data_dir)
     if found := _choose(name, root):
         return found
+    if name not in BUILDERS:
+        _check_tfds_can(name, root, source)
     with writing(root), locked(root, name):
         if found := _choose(name, root):  # another process was faster
             return found
         _build_ours(name, root, source) if name in BUILDERS else _build_theirs(name, root, source)
-    found = _choose(name, root)
+        found = _choose(name, root)
     if found is None:
         raise UserError(f"{name} was prepared below {root} but cannot be found there")
     return found
@@ -129,7 +131,10 @@ def _manual_dir(root: Path) -> Path:
 
 def _build_ours(name: str, root: Path, source: str | os.PathLike | None) -> None:
     folder = _cifar10_source(root, source) if name == "cifar10" else None
-    _run_builder(BUILDERS[name].load()(data_dir=root, file_format="array_record"), folder)
+    try:
+        _run_builder(BUILDERS[name].load()(data_dir=root, file_format="array_record"), folder)
+    except RuntimeError as error:  # how array_record says that it cannot write
+        raise OSError(str(error)) from error
 
 
 def _cifar10_original(folder: Path) -> bool:
@@ -164,18 +169,24 @@ def _cifar10_missing(root: Path, problem: str) -> UserError:
     )
 
 
-def _build_theirs(name: str, root: Path, source: str | os.PathLike | None) -> None:
-    """Lets TFDS prepare one of its own sets, which needs TensorFlow and, without ``source``, the network."""
+def _check_tfds_can(name: str, root: Path, source: str | os.PathLike | None) -> None:
+    """Raises unless TFDS can prepare its own ``name``: TensorFlow is there, and the network or all that it needs."""
     if name.partition("/")[0] not in _names_of_tfds() or importlib.util.find_spec("tensorflow") is None:
         raise _not_prepared(name, root)
+    import tensorflow_datasets as tfds
+
     from cnnjax.data.fetch import reachable
 
-    # TFDS would try each file five times before it says so.
-    if source is None and not reachable(_ANY_HOST_OF_TFDS):
+    by_hand = source is not None and tfds.builder_cls(name.partition("/")[0]).MANUAL_DOWNLOAD_INSTRUCTIONS
+    # Asked first: TFDS would try each file again and again for minutes before it says that there is no network.
+    if not by_hand and not reachable(_ANY_HOST_OF_TFDS):
         raise UserError(
             f"cannot prepare {name}: no network; run `cnnjax data prepare {name}` where there is one and copy "
             f"{root / name} here"
         )
+
+
+def _build_theirs(name: str, root: Path, source: str | os.PathLike | None) -> None:
     import tensorflow_datasets as tfds
 
     try:

@@ -87,7 +87,7 @@ def learning_curves(
 
     Lines are means over seeds, bands reach from the lowest to the highest seed. Metrics of training are thin and
     dashed. The axis is cut above what the curves reach after the first third of training. A cross marks a seed that
-    ended early.
+    ended early; from there on the mean is that of the others.
 
     Args:
       curves: of one scale, as `store.load_curves` returns them.
@@ -146,7 +146,8 @@ def learning_curves(
 def final_errors(rows: pandas.DataFrame, metric: str = "test/error", arms: Arms | None = None) -> Figure:
     """Where the arms ended: a point a seed, and the mean with its 95 % t interval (of one arm alone, no family).
 
-    Groups as by `panels`; where they share depths, each is a line over depth.
+    Groups as by `panels`; where they share depths, each is a line over depth. What is drawn of an arm of which seeds
+    diverged is a selection by the outcome, so the number of those is written over it.
 
     Args:
       rows: of one scale, as `store.load` returns them. Runs that did not complete have no point.
@@ -160,6 +161,7 @@ def final_errors(rows: pandas.DataFrame, metric: str = "test/error", arms: Arms 
     if len(groups) == 1:
         ticks = [keys[arm] for members in groups.values() for arm in members]
     completed = rows[rows["outcome"] == "completed"]
+    diverged = rows.loc[rows["outcome"] == "diverged", "arm"].value_counts()
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(max(4.6, 1.8 + 0.95 * len(ticks)), 3.6), layout="constrained")
         axes = figure.subplots()
@@ -170,6 +172,11 @@ def final_errors(rows: pandas.DataFrame, metric: str = "test/error", arms: Arms 
             for arm in members:
                 place = ticks.index(keys[arm]) + shift
                 values = unit * completed.loc[completed["arm"] == arm, metric].dropna().to_numpy()
+                if arm in diverged:
+                    axes.annotate(
+                        f"{diverged[arm]} diverged", (place, 1), xycoords=("data", "axes fraction"), xytext=(0, -2),
+                        textcoords="offset points", ha="center", va="top", fontsize=8, color=colour, path_effects=_HALO,
+                    )  # fmt: skip
                 if not values.size:
                     continue
                 of = statistics.sample(values)
@@ -185,16 +192,19 @@ def final_errors(rows: pandas.DataFrame, metric: str = "test/error", arms: Arms 
                     *zip(*means, strict=True), marker + joined, color=colour, label=title or None,
                     markersize=6, lw=1.6, markeredgecolor="white",
                 )  # fmt: skip
-        numbers = all(map(_is_number, ticks))
         turned = max(map(len, ticks)) > 9
         axes.set_xticks(range(len(ticks)), ticks, rotation=30 if turned else 0, ha="right" if turned else "center")
         axes.set_xlim(-0.5, len(ticks) - 0.5)
         axes.grid(axis="x", visible=False)
-        axes.set_xlabel("depth" if numbers else "")
+        axes.set_xlabel("depth" if all(map(_is_number, ticks)) else "")
         axes.set_ylabel(metric.replace("/", " "))
         if unit == 100:
             axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g %%"))
-        axes.set_ylim(bottom=max(0, axes.get_ylim()[0]) if (completed[metric] >= 0).all() else None)
+        low, high = axes.get_ylim()
+        if (completed[metric] >= 0).all():
+            axes.set_ylim(bottom=max(low, -0.03 * high))  # half a marker below 0, not an interval's worth
+        if len(diverged):
+            axes.set_ylim(top=high + 0.07 * (high - low))  # room for saying so
         axes.set_title("mean, 95 % t interval, and every seed", fontsize=8.5, fontweight="normal", color=_GREY)
         if len(groups) > 1:
             axes.legend(loc="best")

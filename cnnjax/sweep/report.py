@@ -129,7 +129,7 @@ def render(report: Report) -> list[RenderableType]:
     lines = Table.grid(padding=(0, 2, 0, 0))
     for each in report.verdicts:
         style = _RICH[each.verdict]
-        body = Text.assemble(each.claim.text, ("  " + _evidence(each), style), *((f"\n{n}", "dim") for n in each.notes))
+        body = Text.assemble(each.claim.text, (f"\n{_evidence(each)}", style), *((f"\n{n}", "dim") for n in each.notes))
         lines.add_row(Text(f"{_SIGNS[each.verdict]} {each.verdict}", style=f"bold {style}", no_wrap=True), body)
     parts: list[RenderableType] = [
         Text(f"{report.experiment.name} · {report.scale_name}: {report.experiment.question}", style="bold"),
@@ -206,13 +206,13 @@ def _margin(verdict: Verdict) -> str:
 
 
 def _evidence(verdict: Verdict) -> str:
-    """Mean, interval, margin and n in one clause."""
-    text = f"{plots.numbers(verdict)} vs {_margin(verdict)}, n={verdict.n}"
-    return text + ("" if pandas.isna(verdict.p_adjusted) else f", p={_probability(verdict.p_adjusted)}")
+    """Mean, interval, margin, n and p in one clause."""
+    text = f"{plots.numbers(verdict)} vs {_margin(verdict)}, n = {verdict.n}"
+    return text + ("" if pandas.isna(verdict.p_adjusted) else f", Holm p {_probability(verdict.p_adjusted)}")
 
 
 def _probability(p: float) -> str:
-    return "—" if pandas.isna(p) else "<0.0001" if 0 < p < 1e-4 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
+    return "—" if pandas.isna(p) else "< 0.0001" if 0 < p < 1e-4 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
 def _figures(report: Report, runs: pandas.DataFrame, curves: pandas.DataFrame) -> dict[str, Figure]:
@@ -289,11 +289,12 @@ def _page(report: Report, runs: pandas.DataFrame, images: Mapping[str, bytes]) -
     experiment, scale = report.experiment, report.scale
     common, differing = _settings(runs, list(scale.arms))
     title = f"{experiment.name} · {report.scale_name}"
+    counts = {word: sum(each.verdict == word for each in report.verdicts) for word in _SIGNS}
     body = [
         f'<header><p class="quiet">{_e(title)}</p><h1>{_e(experiment.question)}</h1>',
         f"<p>Source: {_e(experiment.source)}</p>",
         f"<p>Scale: <strong>{_e(report.scale_name)}</strong>. {_e(scale.note)}</p></header>",
-        "<section><h2>Verdicts</h2>",
+        f"<section><h2>Verdicts: {', '.join(f'{n} {word}' for word, n in counts.items() if n)}</h2>",
         f'<p class="quiet">{_e(_DIRECTION)}</p>',
         *(_claim(each, scale.roles) for each in report.verdicts),
         '<p class="quiet">Contrasts are taken seed by seed; intervals are Student’s, each at its own level of Holm’s '
@@ -337,11 +338,10 @@ def _none() -> str:
 
 def _claim(each: Verdict, roles: Mapping[str, str]) -> str:
     colour = plots.VERDICT_COLOURS[each.verdict]
-    interval = "none" if pandas.isna(each.low) else f"{100 * each.confidence:.4g} %"
+    interval = "Mean" if pandas.isna(each.low) else f"Mean [{100 * each.confidence:.4g} % interval]"
     facts = [
         ("Contrast", _formula(each, roles)),
-        ("Mean [interval]", plots.numbers(each)),
-        ("Confidence", interval),
+        (interval, plots.numbers(each)),
         ("Margin", _margin(each)),
         ("Seeds", f"n = {each.n}" + (f" ({', '.join(map(str, each.seeds))})" if each.n else "")),
         ("p, adjusted (alone)", f"{_probability(each.p_adjusted)} ({_probability(each.p)})"),
@@ -359,9 +359,10 @@ def _claim(each: Verdict, roles: Mapping[str, str]) -> str:
 def _figure(name: str, image: bytes) -> str:
     caption = _e(_CAPTIONS[name])
     data = base64.b64encode(image).decode()
-    return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
-    )
+    width = (
+        int.from_bytes(image[16:20], "big") // 2
+    )  # of the PNG's header; two pixels a CSS pixel are sharp on any screen
+    return f'<figure><img style="width: {width}px" alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
 
 
 def _arms(arms: Iterable[Arm]) -> str:

@@ -1,0 +1,7 @@
+"""``python -m cnnjax``."""
+
+import sys
+
+from cnnjax.cli import main
+
+sys.exit(main())

@@ -1,0 +1,46 @@
+"""What a computation costs, read from the program that JAX traces."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+
+def macs(function: Callable[..., Any], *arguments: Any) -> int:
+    """Multiply-accumulates of the convolutions and matrix products of ``function(*arguments)``.
+
+    One MAC is two FLOPs. Everything else (normalisation, activations, additions) is not counted, as in the papers. Bodies
+    of scans count as often as they run.
+
+    Args:
+      function: anything JAX can trace.
+      *arguments: arrays or shapes; nothing is computed.
+    """
+    return _macs(jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
+def forward(model: nn.Module, input_shape: Sequence[int]) -> int:
+    """MACs of a network's evaluation of images ``[N, H, W, C]``."""
+    images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
+    return macs(model.apply, jax.eval_shape(model.init, jax.random.key(0), images), images)
+
+
+def _macs(jaxpr: core.Jaxpr) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv_general_dilated":
+            kernel = equation.invars[1].aval.shape
+            features = equation.params["dimension_numbers"].rhs_spec[0]
+            total += equation.outvars[0].aval.size * math.prod(kernel) // kernel[features]
+        elif equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            total += equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
+        else:
+            times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+            total += times * sum(_macs(body) for body in jax.core.jaxprs_in_params(equation.params))
+    return total

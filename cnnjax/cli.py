@@ -1,0 +1,287 @@
+"""The command line. Each command parses its arguments and calls the library; the library does the work.
+
+Imports stand inside the commands: ``cnnjax --help`` touches no device, and a worker chooses its cores before JAX counts
+them.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+from cnnjax import errors
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status.
+
+    0: done. 1: a run of a sweep failed. 2: something the user asked for cannot be done, said in one line. 75: interrupted
+    and saved, can be started again.
+    """
+    parser = _parser()
+    options, settings = parser.parse_known_args(arguments)
+    for unknown in [each for each in settings if not (options.takes_settings and each.startswith("--config."))]:
+        parser.error(f"unknown argument {unknown!r}; `cnnjax {options.command} --help` lists what there is")
+    try:
+        return options.run(options, settings)
+    except errors.UserError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader of our output is gone; do not complain at exit
+        return EXIT_FAILED
+    except OSError as error:
+        return _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+    except KeyboardInterrupt:
+        return _interrupted()
+
+
+def _train(options: argparse.Namespace, settings: list[str]) -> int:
+    if options.cores:
+        os.sched_setaffinity(0, options.cores)
+    if options.until_stdin_closes:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    from cnnjax import config as configs
+    from cnnjax.train import loop
+    from cnnjax.train.program import Program
+    from cnnjax.train.run import RunFolder
+
+    base = configs.load(options.config)
+    base = configs.override(base, configs.parse(base, settings))
+    folder = options.run_folder or pathlib.Path("runs") / pathlib.Path(options.config).stem
+    runs = (
+        [(folder / f"seed-{seed}", configs.override(base, {"seed": seed})) for seed in options.seeds]
+        if options.seeds
+        else [(folder, base)]
+    )
+    program = Program(base, _say)
+    for path, config in runs:
+        try:
+            status = loop.train(program, config, RunFolder(path), _say)
+        except loop.Interrupted:
+            return loop.EXIT_INTERRUPTED
+        results = ", ".join(f"{name} {value:.4f}" for name, value in status["summary"].items())
+        _say(f"{path}: {status['outcome']} at step {status['step']}{', ' if results else ''}{results}")
+    return EXIT_OK
+
+
+def _run(options: argparse.Namespace, settings: list[str]) -> int:
+    _leave_devices_to_workers()
+    from rich.console import Console
+
+    from cnnjax.sweep import experiment, plan, report, runner
+    from cnnjax.train.loop import EXIT_INTERRUPTED, Interrupted
+
+    console = Console()
+    sweep = plan.make(experiment.load(options.experiment), options.scale, options.seeds, settings, options.runs)
+    if options.dry_run:
+        console.print(_dry_run(sweep))
+        return EXIT_OK
+    try:
+        failures = runner.run(sweep, options.workers, console)
+    except Interrupted:
+        console.print("stopped; the same command goes on from here")
+        return EXIT_INTERRUPTED
+    report.print_summary(console, report.write(sweep.experiment, sweep.scale_name, sweep.folder))
+    for failure in failures:
+        print(f"cnnjax: failed: {failure}", file=sys.stderr)
+    return EXIT_FAILED if failures else EXIT_OK
+
+
+def _dry_run(sweep):  # type: ignore[no-untyped-def]
+    from rich.table import Table
+
+    from cnnjax.sweep import progress
+
+    seconds, basis = progress.seconds(sweep)
+    table = Table(title=f"{sweep.experiment.name} · {sweep.scale_name}: what would run", caption=f"estimate: {basis}")
+    for name in ("arm", "parameters", "seeds", "to do", "estimated s a run", "settings"):
+        table.add_column(name, justify="right" if name not in ("arm", "settings") else "left", overflow="fold")
+    for arm in sweep.arms:
+        changes = " ".join(f"{key}={value}" for key, value in arm.overrides.items())
+        pending = len(arm.pending())
+        table.add_row(
+            arm.name, f"{progress.parameters(arm):,}", str(len(arm.seeds)), str(pending), f"{seconds[arm.name]:.0f}", changes
+        )
+    return table
+
+
+def _report(options: argparse.Namespace, settings: list[str]) -> int:
+    from rich.console import Console
+
+    from cnnjax.sweep import experiment, report
+
+    found = experiment.load(options.experiment)
+    name, _ = found.scale(options.scale)
+    report.print_summary(Console(), report.write(found, name, options.runs / found.name / name))
+    return EXIT_OK
+
+
+def _models(options: argparse.Namespace, settings: list[str]) -> int:
+    _leave_devices_to_workers()
+    from rich.console import Console
+    from rich.table import Table
+
+    from cnnjax import models
+    from cnnjax.analysis import cost, layers
+
+    console = Console()
+    table = Table()
+    if not options.name:
+        for name in ("name", "what it is", "fields"):
+            table.add_column(name)
+        for name, entry in models.entries().items():
+            table.add_row(name, entry.doc, ", ".join(f"{key}={value}" for key, value in entry.fields.items()))
+        console.print(table)
+        return EXIT_OK
+    model = models.create(options.name, **_fields(options.name, options.field))
+    rows = layers.layers(model, (1, *options.input))
+    for name, justify in (("layer", "left"), ("output", "left"), ("parameters", "left"), ("count", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in rows:
+        parameters = " ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in row.parameters.items())
+        table.add_row(row.name, "×".join(map(str, row.output[1:])), parameters, f"{row.count:,}")
+    console.print(table)
+    macs = cost.forward(model, (1, *options.input))
+    size = "×".join(map(str, options.input))
+    console.print(f"{options.name}: {sum(row.count for row in rows):,} parameters; {macs:,} MACs ({2 * macs:,} FLOPs) at {size}")
+    return EXIT_OK
+
+
+def _fields(name: str, arguments: Sequence[str]) -> dict[str, object]:
+    import ast
+
+    from cnnjax import models
+
+    defaults = models.entry(name).fields
+    fields: dict[str, object] = {}
+    for argument in arguments:
+        key, _, text = argument.partition("=")
+        literal = {"true": "True", "false": "False"}.get(text, text)
+        try:
+            fields[key] = text if isinstance(defaults.get(key), str) else ast.literal_eval(literal)
+        except (ValueError, SyntaxError):
+            fields[key] = text
+    return fields
+
+
+def _data(options: argparse.Namespace, settings: list[str]) -> int:
+    from cnnjax import data
+
+    if options.name:
+        prepared = data.prepare(options.name, options.data_dir, options.source)
+        _say(f"{options.name} is prepared: {prepared.folder}")
+    else:
+        for name in sorted(data.BUILDERS):
+            _say(name)
+    return EXIT_OK
+
+
+def _export(options: argparse.Namespace, settings: list[str]) -> int:
+    from cnnjax.sweep import export
+
+    for folder in export.tensorboard(options.folder, options.to):
+        _say(str(folder))
+    return EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cnnjax", description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[..., int], text: str, takes_settings: bool = False) -> argparse.ArgumentParser:
+        more = " Settings are changed by --config.key.name=value." if takes_settings else ""
+        sub = commands.add_parser(name, help=text, description=text + more)
+        sub.set_defaults(run=run, takes_settings=takes_settings)
+        return sub
+
+    run = command("run", _run, "run an experiment, or what is left of it, and report", takes_settings=True)
+    _experiment_arguments(run)
+    run.add_argument("--seeds", type=_seeds, default=(), help="e.g. 0-4 or 0,1,2; default: the scale's")
+    run.add_argument("--workers", type=int, default=0, help="processes; default: as many as help")
+    run.add_argument("--dry-run", action="store_true", help="show arms, parameters and estimated time only")
+
+    report = command("report", _report, "write an experiment's report from what has been run")
+    _experiment_arguments(report)
+
+    train = command("train", _train, "train one network", takes_settings=True)
+    train.add_argument("config", help="a recipe, e.g. configs/resnet_cifar.py")
+    train.add_argument("--run", dest="run_folder", type=pathlib.Path, help="its folder; default: runs/<recipe>")
+    train.add_argument("--seeds", type=_seeds, default=(), help="train each seed in <run>/seed-<s>, e.g. 0-4 or 0,1,2")
+    train.add_argument("--cores", type=_seeds, default=(), help="CPU cores to use, e.g. 0,1")
+    train.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
+
+    models = command("models", _models, "list the networks, or print the layers of one")
+    models.add_argument("name", nargs="?")
+    models.add_argument("field", nargs="*", help="fields of the network, e.g. shortcut=B")
+    models.add_argument("--input", type=_shape, default=(32, 32, 3), help="height, width, channels; default 32x32x3")
+
+    data = command("data", _data, "list the data sets that are shipped, or prepare one")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="list the builders").set_defaults(name="")
+    prepare = actions.add_parser("prepare", help="write a set once, to be read from then on")
+    prepare.add_argument("name")
+    prepare.add_argument("--from", dest="source", type=pathlib.Path, help="folder with the original files")
+    prepare.add_argument("--data-dir", type=pathlib.Path, help="default: $CNNJAX_DATA_DIR or ~/tensorflow_datasets")
+
+    export = command("export", _export, "write metrics in another form")
+    forms = export.add_subparsers(dest="form", required=True, metavar="FORM")
+    tensorboard = forms.add_parser("tensorboard", help="TensorBoard event files, one folder a run")
+    tensorboard.add_argument("folder", type=pathlib.Path, help="runs, an experiment, a scale, an arm or a run")
+    tensorboard.add_argument("--to", type=pathlib.Path, default=pathlib.Path("tensorboard"))
+    return parser
+
+
+def _experiment_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", help="an experiment's file, e.g. experiments/degradation.py")
+    parser.add_argument("--scale", default="", help="default: the experiment's first")
+    parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs"), help="default: runs")
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """``"0-2,7"`` → 0, 1, 2, 7."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        numbers += range(int(first), int(last or first) + 1)
+    if not numbers:
+        raise ValueError(text)
+    return tuple(dict.fromkeys(numbers))
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    shape = tuple(int(part) for part in text.lower().split("x"))
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(text)
+    return shape
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _fail(message: str) -> int:
+    print(f"cnnjax: error: {message}", file=sys.stderr)
+    return EXIT_USAGE
+
+
+def _interrupted() -> int:
+    from cnnjax.train.loop import EXIT_INTERRUPTED
+
+    return EXIT_INTERRUPTED
+
+
+def _leave_devices_to_workers() -> None:
+    """This process only traces programs: an accelerator that it took would be missing to those that run them."""
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the other end of its standard input is gone: a kill -9 of the parent included."""
+    sys.stdin.buffer.read()
+    os._exit(EXIT_FAILED)

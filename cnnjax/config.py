@@ -1,0 +1,142 @@
+"""Recipes: load, override, hash.
+
+A recipe is a Python file with ``get_config()``, which returns a complete `ml_collections.ConfigDict`. A file derives from
+another one by loading it: ``config.load(pathlib.Path(__file__).with_name("base.py"))``. Recipes are code: run only those
+that you trust.
+"""
+
+import ast
+import copy
+import hashlib
+import json
+import pathlib
+import re
+import runpy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ml_collections
+
+from cnnjax import errors
+
+ConfigDict = ml_collections.ConfigDict
+_UNITS = {"steps": "steps", "step": "steps", "epochs": "epochs", "epoch": "epochs", "examples": "examples"}
+
+
+def load(path: str | pathlib.Path) -> ConfigDict:
+    """Runs a recipe's file and returns its configuration, locked.
+
+    Raises:
+      UserError: there is no such file, or it does not define ``get_config``.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        near = [str(other) for other in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
+        raise errors.unknown("recipe", str(path), near)
+    make = runpy.run_path(str(path)).get("get_config")
+    config = make() if callable(make) else None
+    if not isinstance(config, ConfigDict):
+        raise errors.UserError(f"{path}: a recipe defines get_config(), which returns a ConfigDict; this file does not")
+    return config.lock()
+
+
+def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves by dotted key, sorted."""
+    flat: dict[str, Any] = {}
+    for key in sorted(config):
+        value = config[key]
+        if isinstance(value, ConfigDict | Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def override(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
+    """A copy with some leaves replaced. This is the only way in which a recipe is changed.
+
+    Args:
+      config: the recipe.
+      overrides: dotted key → value. An int is accepted for a float and a list for a tuple, nothing else is converted.
+
+    Raises:
+      UserError: no such key (the nearest are named), a group instead of a leaf, or a value of another type.
+    """
+    config = copy.deepcopy(config).unlock()
+    for key, value in overrides.items():
+        group, name = _leaf(config, key)
+        expected = group.get_type(name)
+        if expected is float and type(value) is int:
+            value = float(value)
+        if expected is tuple and isinstance(value, list):
+            value = tuple(value)
+        if type(value) is not expected:
+            raise errors.UserError(f"config.{key} is of type {expected.__name__}, not {value!r}")
+        group[name] = value
+    return config.lock()
+
+
+def parse(config: ConfigDict, arguments: Iterable[str]) -> dict[str, Any]:
+    """Overrides from a command line, ``["--config.model.depth=56"]``, read as the type that the recipe has there.
+
+    Raises:
+      UserError: an argument of another form, an unknown key, or a value that cannot be read as that type.
+    """
+    overrides = {}
+    for argument in arguments:
+        match = re.fullmatch(r"--config\.([\w.]+)=(.*)", argument, re.S)
+        if not match:
+            raise errors.UserError(f"unknown argument {argument!r}; a setting is written --config.key.name=value")
+        key, text = match.groups()
+        group, name = _leaf(config, key)
+        overrides[key] = _read(key, text, group.get_type(name))
+    return overrides
+
+
+def digest(config: ConfigDict) -> str:
+    """Twelve hexadecimal digits that stand for what a run computes: all settings but those under ``execution``."""
+    flat = {key: value for key, value in flatten(config).items() if not key.startswith("execution.")}
+    return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def steps(duration: str, steps_per_epoch: int, batch_size: int) -> int:
+    """A duration in optimiser steps, rounded to the nearest.
+
+    Args:
+      duration: a number and its unit: ``"64000 steps"``, ``"2.5 epochs"``, ``"1000000 examples"``.
+      steps_per_epoch: steps in which the training set is seen once.
+      batch_size: examples a step.
+    """
+    number, unit = _duration(duration)
+    return round(number * {"steps": 1.0, "epochs": steps_per_epoch, "examples": 1 / batch_size}[unit])
+
+
+def _duration(text: str) -> tuple[float, str]:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip())
+    if not match or match[2] not in _UNITS:
+        raise errors.UserError(f"a duration is written '20 epochs', '64000 steps' or '50000 examples', not {text!r}")
+    return float(match[1]), _UNITS[match[2]]
+
+
+def _leaf(config: ConfigDict, key: str) -> tuple[ConfigDict, str]:
+    """The group that holds a dotted key, and the key's last name."""
+    node: Any = config
+    *groups, name = key.split(".")
+    for group in (*groups, name):
+        if not isinstance(node, ConfigDict) or group not in node:
+            raise errors.unknown("setting", f"config.{key}", [f"config.{each}" for each in flatten(config)])
+        parent, node = node, node[group]
+    if isinstance(node, ConfigDict):
+        inside = ", ".join(f"config.{key}.{each}" for each in flatten(node))
+        raise errors.UserError(f"config.{key} is a group; set one of {inside}")
+    return parent, name
+
+
+def _read(key: str, text: str, kind: type) -> Any:
+    if kind is str:
+        return text
+    literal = {"true": "True", "false": "False"}.get(text, text)
+    try:
+        return ast.literal_eval(literal)
+    except (ValueError, SyntaxError):
+        raise errors.UserError(f"config.{key} is of type {kind.__name__}, not {text!r}") from None

@@ -1,0 +1,111 @@
+"""Stages of identical blocks, unrolled or scanned, and the names that hide which.
+
+A scanned stage traces and compiles its identical blocks once, however many there are. It holds one leaf a parameter for
+all of them, stacked along the first axis, under a key that says which blocks: ``block2_to_9``. Outside of state and
+checkpoints only the unstacked names are seen (``stage2/block7/conv1``): :func:`unstack` and :func:`stack` convert.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+_STACKED = re.compile(r"block(\d+)_to_(\d+)")
+
+
+class Stage(nn.Module):
+    """``block1``, which may change the shape, then identical blocks that keep it.
+
+    Attributes:
+      block: makes a block; called with ``strides`` and ``name``. A block maps ``(x, train)`` to an array.
+      blocks: how many.
+      strides: of the first block.
+      scan: whether the others are one scanned block with stacked parameters.
+    """
+
+    block: Callable[..., nn.Module]
+    blocks: int
+    strides: tuple[int, int] = (1, 1)
+    scan: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        x = self.block(strides=self.strides, name="block1")(x, train)
+        if not self.scan or self.blocks < 3:
+            for number in range(2, self.blocks + 1):
+                x = self.block(strides=(1, 1), name=f"block{number}")(x, train)
+            return x
+        every = nn.scan(
+            lambda block, x, _: (block(x, train), None),
+            variable_axes={"params": 0, "batch_stats": 0, "intermediates": 0},
+            split_rngs={"params": True, "dropout": True},
+            length=self.blocks - 1,
+        )
+        return every(self.block(strides=(1, 1), name=f"block2_to_{self.blocks}"), x, None)[0]
+
+
+def unstack(tree: Any) -> Any:
+    """The same tree with every scanned stage's stacked leaves given block by block.
+
+    Args:
+      tree: any pytree with dictionaries of parameters, statistics or the like in it; leaves are arrays or shapes.
+    """
+    return jax.tree.map(lambda node: _unstack(node) if isinstance(node, dict) else node, tree, is_leaf=_is_dict)
+
+
+def stack(tree: Any, like: Any) -> Any:
+    """The inverse of :func:`unstack`: ``tree`` in the form of ``like``, a tree that a model's ``init`` has made."""
+    return jax.tree.map(
+        lambda form, node: _stack(node, form) if isinstance(form, dict) else node, like, tree, is_leaf=_is_dict
+    )
+
+
+def names(tree: Any) -> dict[str, Any]:
+    """Leaves of a nested dictionary by their unstacked path: ``{"stage2/block7/conv1/kernel": ...}``."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(unstack(tree))
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
+
+
+def _is_dict(node: Any) -> bool:
+    return isinstance(node, dict)
+
+
+def _blocks(key: str) -> range | None:
+    match = _STACKED.fullmatch(key)
+    return range(int(match[1]), int(match[2]) + 1) if match else None
+
+
+def _slice(leaf: Any, index: int) -> Any:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
+    return leaf[index]
+
+
+def _unstack(tree: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, node in tree.items():
+        node = _unstack(node) if isinstance(node, dict) else node
+        blocks = _blocks(key)
+        if blocks is None:
+            flat[key] = node
+        else:
+            for index, number in enumerate(blocks):
+                flat[f"block{number}"] = jax.tree.map(lambda leaf, index=index: _slice(leaf, index), node)
+    return flat
+
+
+def _stack(tree: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
+    stacked: dict[str, Any] = {}
+    for key, form in like.items():
+        blocks = _blocks(key)
+        if blocks is not None:
+            each = [_stack(tree[f"block{number}"], form) for number in blocks]
+            stacked[key] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+        elif isinstance(form, dict):
+            stacked[key] = _stack(tree[key], form)
+        else:
+            stacked[key] = tree[key]
+    return stacked

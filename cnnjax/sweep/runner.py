@@ -1,0 +1,117 @@
+"""Runs a sweep on this machine: starts workers, watches them, and stops them when told to."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+
+from cnnjax.sweep import progress, workers
+from cnnjax.sweep.plan import Sweep
+from cnnjax.train.loop import Interrupted
+from cnnjax.train.run import folder_lock
+
+POLL_S = 0.5
+PLAIN_S = 30.0
+
+
+def run(sweep: Sweep, count: int, console: Console) -> list[str]:
+    """Does what is left of a sweep.
+
+    Runs that are finished with the same settings are left alone, interrupted ones go on, ones with other settings are moved
+    to ``superseded/``. An arm that fails does not stop the others.
+
+    Args:
+      sweep: what to do.
+      count: how many workers; 0 for as many as help.
+      console: for progress.
+
+    Returns:
+      One line for each arm that failed.
+
+    Raises:
+      UserError: the folder is in use by another sweep, or another experiment's.
+      Interrupted: SIGTERM or SIGINT came; the workers have saved.
+    """
+    with folder_lock(sweep.folder, f"another sweep is running in {sweep.folder}"):
+        sweep.claim_folder()
+        for moved in sweep.supersede():
+            console.print(f"settings changed: the old run is now {moved}", soft_wrap=True)
+        # The longest first: what is left for the end is short, and no worker idles for long.
+        waiting = [(arm, pending) for arm in sweep.arms if (pending := arm.pending())]
+        waiting.sort(key=lambda each: -progress.work(each[0]) * len(each[1]))
+        total = sum(len(arm.seeds) for arm in sweep.arms)
+        if not waiting:
+            console.print(f"all {total} runs are finished: nothing to do")
+            return []
+        done = total - sum(len(pending) for _, pending in waiting)
+        count = min(count or workers.default_count(), len(waiting))
+        console.print(
+            f"{total} runs in {len(sweep.arms)} arms, {done} finished before; {count} worker{'s' * (count > 1)}; {sweep.folder}",
+            soft_wrap=True,
+        )
+        cores = workers.usable_cores()
+        free = [cores[first::count] if count > 1 else [] for first in range(count)]
+        active: list[workers.Worker] = []
+        failures: list[str] = []
+        with _stop_signal() as stopped, _display(sweep, console) as show:
+            try:
+                while (waiting and not stopped()) or active:
+                    while waiting and free and not stopped():
+                        arm, pending = waiting.pop(0)
+                        active.append(workers.start(arm, pending, free.pop()))
+                    if stopped():
+                        for worker in active:
+                            worker.process.terminate()
+                    time.sleep(POLL_S)
+                    for worker in [each for each in active if each.process.poll() is not None]:
+                        active.remove(worker)
+                        free.append(list(worker.cores))
+                        if failure := worker.failure():
+                            worker.record_failure()
+                            failures.append(f"{worker.arm.name}: {failure} (see {worker.log})")
+                    show()
+            finally:
+                for worker in active:
+                    worker.process.kill()
+        if stopped():
+            raise Interrupted
+    return failures
+
+
+@contextmanager
+def _display(sweep: Sweep, console: Console) -> Iterator[Callable[[], None]]:
+    """A table that stays in place on a terminal; elsewhere a line for each run that ends, and one now and then."""
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=2) as live:
+            yield lambda: live.update(progress.table(sweep))
+        return
+    reported = set(progress.finished(sweep))
+    last = time.monotonic()
+
+    def lines() -> None:
+        nonlocal last
+        for key, line in progress.finished(sweep).items():
+            if key not in reported:
+                reported.add(key)
+                console.print(line, soft_wrap=True)
+        if time.monotonic() - last > PLAIN_S:
+            last = time.monotonic()
+            console.print(progress.line(sweep), soft_wrap=True)
+
+    yield lines
+    lines()
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Callable[[], bool]]:
+    received: list[int] = []
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = {each: signal.signal(each, lambda number, _: received.append(number)) for each in signals}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

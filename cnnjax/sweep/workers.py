@@ -1,0 +1,85 @@
+"""Worker processes: each trains one arm, ``cnnjax train``, seeds in sequence so that they share a compiled program."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from cnnjax.sweep.plan import Arm
+from cnnjax.train.loop import EXIT_INTERRUPTED
+from cnnjax.train.run import RunFolder
+
+
+@dataclasses.dataclass
+class Worker:
+    """A process at work on an arm.
+
+    It ends when this process does, however that ends: it reads a pipe whose other end only this process holds.
+
+    Attributes:
+      arm: what it trains.
+      seeds: which runs of it.
+      process: it.
+      cores: CPU cores it is pinned to.
+    """
+
+    arm: Arm
+    seeds: Sequence[int]
+    process: subprocess.Popen[bytes]
+    cores: Sequence[int]
+
+    @property
+    def log(self) -> pathlib.Path:
+        """What it printed."""
+        return self.arm.folder / "worker.log"
+
+    def failure(self) -> str:
+        """Why it ended without finishing its runs; empty if it did finish."""
+        code = self.process.returncode
+        if code in (0, EXIT_INTERRUPTED):
+            return ""
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+        how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+        return f"{how}: {last.removeprefix('cnnjax: error: ')}"
+
+    def record_failure(self) -> None:
+        """Writes the failure into the status of the run that was under way, which may not have been able to."""
+        for seed in self.seeds:
+            folder = RunFolder(self.arm.folder / f"seed-{seed}")
+            if folder.status().get("state") != "finished":
+                folder.set_status(state="failed", error=self.failure())
+                return
+
+
+def start(arm: Arm, seeds: Sequence[int], cores: Sequence[int]) -> Worker:
+    """Starts a worker on some seeds of an arm, pinned to ``cores`` (none: not pinned)."""
+    arm.folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "cnnjax", *command_line(arm, seeds), "--until-stdin-closes"]
+    if cores:
+        command += ["--cores", ",".join(map(str, cores))]
+    with (arm.folder / "worker.log").open("ab") as log:
+        # Its own session: Ctrl-C reaches this process alone, which then tells its workers to save and stop.
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+    return Worker(arm, seeds, process, cores)
+
+
+def command_line(arm: Arm, seeds: Sequence[int]) -> list[str]:
+    """The arguments of ``cnnjax`` that train these runs; a user can type them too."""
+    settings = [f"--config.{key}={value}" for key, value in arm.overrides.items()]
+    return ["train", str(arm.recipe), *settings, "--run", str(arm.folder), "--seeds", ",".join(map(str, seeds))]
+
+
+def default_count() -> int:
+    """How many workers help: one a core on CPUs, one in all where there is an accelerator."""
+    accelerators = [*pathlib.Path("/dev").glob("nvidia[0-9]*"), *pathlib.Path("/dev").glob("accel[0-9]*")]
+    if accelerators and os.environ.get("JAX_PLATFORMS", "") != "cpu":
+        return 1
+    return len(usable_cores())
+
+
+def usable_cores() -> list[int]:
+    """CPU cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))

@@ -1,0 +1,1 @@
+"""What training means: preprocessing, loss and metric of a task."""

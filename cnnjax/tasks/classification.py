@@ -1,0 +1,84 @@
+"""Classification: one label an image."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnnjax.ops import augment, losses
+
+Batch = dict[str, jax.Array]
+Sums = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification:
+    """The task, as every trainer sees it: ``preprocess``, ``loss``, and the metric ``init``, ``merge``, ``compute``.
+
+    Attributes:
+      mean: subtracted from every image, ``[H, W, C]``: the paper's per-pixel mean over the training set.
+      scale: divided by, a number: one standard deviation over all pixels of the training set.
+      pad: for padding and cropping in training; 0 is off.
+      flip: whether images are mirrored at random in training.
+    """
+
+    mean: np.ndarray
+    scale: float
+    pad: int = 0
+    flip: bool = False
+
+    def preprocess(self, batch: Batch, keys: jax.Array | None, train: bool) -> Batch:
+        """Normalises ``image`` (uint8 ``[N, H, W, C]``) to float32, and augments it in training.
+
+        Args:
+          batch: holds ``image``; other entries are passed on.
+          keys: one key an example ``[N]``; only used in training.
+          train: whether to augment.
+        """
+        images = (batch["image"].astype(jnp.float32) - self.mean) / self.scale
+        if train and self.flip:
+            images = augment.flip(jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys), images)
+        if train and self.pad:
+            images = augment.pad_and_crop(jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys), images, self.pad)
+        return {**batch, "image": images}
+
+    def loss(
+        self, model: nn.Module, variables: dict[str, Any], batch: Batch, rngs: dict[str, jax.Array], train: bool
+    ) -> tuple[jax.Array, tuple[Sums, dict[str, Any]]]:
+        """Mean loss over the batch's valid examples; the sums behind it; the variables that changed.
+
+        Args:
+          model: the network.
+          variables: its ``params`` and ``batch_stats``.
+          batch: preprocessed ``image``, ``label [N]`` and optionally ``mask [N]``, 1 for valid examples.
+          rngs: for dropout.
+          train: training behaviour.
+        """
+        updates: dict[str, Any] = {}
+        if train:
+            (logits, _), updates = model.apply(
+                variables, batch["image"], train=True, rngs=rngs, mutable=["batch_stats"]
+            )
+        else:
+            logits, _ = model.apply(variables, batch["image"], train=False)
+        mask = batch.get("mask", jnp.ones(logits.shape[0], jnp.float32))
+        each = losses.cross_entropy(logits, batch["label"])
+        wrong = logits.argmax(-1) != batch["label"]
+        sums = {"loss": (each * mask).sum(), "errors": (wrong * mask).sum(), "count": mask.sum()}
+        return sums["loss"] / sums["count"], (sums, updates)
+
+    def init(self) -> Sums:
+        """The metric's neutral element."""
+        return {name: jnp.zeros((), jnp.float32) for name in ("loss", "errors", "count")}
+
+    def merge(self, one: Sums, other: Sums) -> Sums:
+        """The metric of both together."""
+        return jax.tree.map(jnp.add, one, other)
+
+    def compute(self, sums: Sums) -> dict[str, float]:
+        """``loss`` (nats an example) and ``error`` (a fraction)."""
+        count = float(sums["count"])
+        return {"loss": float(sums["loss"]) / count, "error": float(sums["errors"]) / count}

@@ -1,0 +1,195 @@
+"""Checkpoints that survive a kill at any moment and notice a flipped bit.
+
+Orbax writes asynchronously and commits by renaming, but reads back whatever bytes it finds. So a manifest with the sha256
+of every file is written after each commit; a step without one was never finished, and one that does not agree with its
+manifest is set aside.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import pathlib
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from cnnjax import errors
+from cnnjax.train import files
+
+
+class Checkpoints:
+    """The checkpoints of a run: ``<directory>/<step>/`` by Orbax, ``<directory>/<step>.json`` the manifest.
+
+    Args:
+      directory: made when the first one is saved.
+      keep: how many of the newest are kept.
+      at: steps that are kept in any case.
+      best: the best of some steps (asked after each save), or ``None``; it is kept too.
+      say: takes one line for the user.
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        keep: int,
+        at: Iterable[int],
+        best: Callable[[list[int]], int | None],
+        say: Callable[[str], None],
+    ):
+        self._directory = directory.absolute()
+        self._keep, self._at, self._best, self._say = max(keep, 1), frozenset(at), best, say
+        self._orbax = ocp.StandardCheckpointer()
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "commit")
+        self._pending: concurrent.futures.Future[None] | None = None
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+            self._orbax.close()
+
+    def steps(self) -> list[int]:
+        """Steps that have been committed with a manifest, in order."""
+        return sorted(int(path.stem) for path in self._directory.glob("*.json") if path.stem.isdigit())
+
+    def save(self, step: int, tree: Any) -> None:
+        """Begins to save ``tree`` as ``step``, and returns when its arrays have been copied."""
+        self.wait()
+        if step in self.steps():
+            return
+        # The arrays are donated to the next step while this thread still writes: give it copies.
+        copy = jax.tree.map(jnp.copy, tree)
+        try:
+            self._orbax.save(self._directory / str(step), copy, force=True)
+        except Exception as error:
+            raise _cannot_save(self._directory / str(step), error) from error
+        self._pending = self._thread.submit(self._commit, step, _describe(tree))
+
+    def wait(self) -> None:
+        """Returns when the last save is on disk with its manifest."""
+        pending, self._pending = self._pending, None
+        if pending:
+            pending.result()
+
+    def restore(self, abstract: Any) -> tuple[int, Any] | None:
+        """The newest checkpoint that is whole, with its step; ``None`` if there is none.
+
+        Args:
+          abstract: the tree's shapes and placement.
+
+        Raises:
+          UserError: the checkpoint holds something else than ``abstract``.
+        """
+        self._clear_unfinished()
+        for step in reversed(self.steps()):
+            manifest = json.loads(self._manifest(step).read_text())
+            if damage := _damage(self._directory / str(step), manifest["files"]):
+                self._set_aside(step, damage)
+                continue
+            _check_same(manifest["tree"], _describe(abstract), self._directory / str(step))
+            return step, self._orbax.restore(self._directory / str(step), abstract)
+        return None
+
+    def _manifest(self, step: int) -> pathlib.Path:
+        return self._directory / f"{step}.json"
+
+    def _commit(self, step: int, description: dict[str, Any]) -> None:
+        folder = self._directory / str(step)
+        try:
+            self._orbax.wait_until_finished()
+            manifest = {"step": step, "files": _hashes(folder), "tree": description}
+            files.write_json(self._manifest(step), manifest)
+        except Exception as error:
+            raise _cannot_save(folder, error) from error
+        self._prune()
+
+    def _prune(self) -> None:
+        steps = self.steps()
+        keep = {*steps[-self._keep :], *self._at, self._best(steps)}
+        for step in steps:
+            if step not in keep:
+                # The manifest goes first: without it what is left of the step is known to be no checkpoint.
+                self._manifest(step).unlink()
+                shutil.rmtree(self._directory / str(step))
+
+    def _clear_unfinished(self) -> None:
+        """Removes what a killed save has left behind."""
+        for path in self._directory.glob("*"):
+            unfinished = path.name.isdigit() and not self._manifest(int(path.name)).exists()
+            if unfinished or re.fullmatch(r"\d+\.orbax-checkpoint-tmp.*", path.name):
+                shutil.rmtree(path)
+
+    def _set_aside(self, step: int, damage: str) -> None:
+        folder, number = self._directory / str(step), 1
+        aside = self._directory / f"{step}.corrupt"
+        while aside.exists():
+            number += 1
+            aside = self._directory / f"{step}.corrupt-{number}"
+        if folder.exists():
+            folder.rename(aside)
+        self._manifest(step).rename(aside.with_name(aside.name + ".manifest"))
+        self._say(f"checkpoint {step} is corrupt ({damage}); set aside as {aside.name}, the one before it is used")
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether no floating-point leaf has an infinity or a NaN in it: a boolean scalar."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+
+
+def _describe(tree: Any) -> dict[str, Any]:
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): [*leaf.shape, str(leaf.dtype)] for path, leaf in paths
+    }
+
+
+def _check_same(found: dict[str, Any], expected: dict[str, Any], folder: pathlib.Path) -> None:
+    for name in sorted({*found, *expected}):
+        if found.get(name) != expected.get(name):
+            have, want = (tree.get(name, "nothing") for tree in (found, expected))
+            raise errors.UserError(f"{folder} is a checkpoint of another model: it has {have} for {name}, expected {want}")
+
+
+def _hashes(folder: pathlib.Path) -> dict[str, str]:
+    each = {}
+    for path in sorted(folder.rglob("*")):
+        # A link could lead a reader out of the checkpoint.
+        if path.is_symlink():
+            raise errors.UserError(f"{path} is a symbolic link; a checkpoint has none")
+        if path.is_file():
+            with path.open("rb") as file:
+                each[str(path.relative_to(folder))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return each
+
+
+def _damage(folder: pathlib.Path, expected: dict[str, str]) -> str:
+    """What is wrong with a checkpoint's files; empty if nothing is."""
+    if not folder.is_dir():
+        return "its folder is missing"
+    try:
+        found = _hashes(folder)
+    except errors.UserError as error:
+        return str(error)
+    for name in sorted({*found, *expected}):
+        if name not in found:
+            return f"{name} is missing"
+        if name not in expected:
+            return f"{name} does not belong to it"
+        if found[name] != expected[name]:
+            return f"the sha256 of {name} differs"
+    return ""
+
+
+def _cannot_save(folder: pathlib.Path, error: Exception) -> errors.UserError:
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return errors.UserError(f"cannot save the checkpoint {folder}: {reason}")

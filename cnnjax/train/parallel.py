@@ -1,0 +1,102 @@
+"""How one program runs on many devices. Nothing else in training knows of them.
+
+``jit``: one program sees the global batch; the compiler splits it over a mesh with one axis. ``pmap``: every device runs
+the program on its share, and the program reduces explicitly over an axis of the same name.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from cnnjax import errors
+
+AXIS = "data"
+MAPPINGS = ("jit", "pmap")
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The devices of a run and how a program is mapped over them.
+
+    Attributes:
+      mapping: ``"jit"`` or ``"pmap"``.
+      devices: in order.
+    """
+
+    mapping: str
+    devices: tuple[jax.Device, ...]
+
+    @property
+    def axis(self) -> str | None:
+        """The axis that a program reduces over itself: ``None`` under ``jit``."""
+        return AXIS if self.mapping == "pmap" else None
+
+    def compile(self, program: Callable[..., Any], donate: Sequence[int] = ()) -> Callable[..., Any]:
+        """Maps a program over the devices. All arguments and results are whole arrays, the same on every device.
+
+        Args:
+          program: calls :meth:`split` on what devices divide among them, and reduces over :attr:`axis`.
+          donate: positions of the arguments whose memory the results may take.
+        """
+        if self.mapping == "jit":
+            return jax.jit(program, donate_argnums=tuple(donate), out_shardings=self._sharding())
+
+        mapped: dict[int, Callable[..., Any]] = {}
+
+        def call(*arguments: Any) -> Any:
+            # The mapped argument is the device's number: pmap wants one, and all of ours are whole.
+            if len(arguments) not in mapped:
+                mapped[len(arguments)] = jax.pmap(
+                    lambda _, *rest: program(*rest),
+                    AXIS,
+                    in_axes=(0, *(None,) * len(arguments)),
+                    out_axes=None,
+                    devices=self.devices,
+                    donate_argnums=tuple(position + 1 for position in donate),
+                )
+            return mapped[len(arguments)](np.arange(len(self.devices)), *arguments)
+
+        return call
+
+    def split(self, x: jax.Array) -> jax.Array:
+        """A device's share of ``x [N, ...]`` along the first axis (in ``jit``: all of it, split by the compiler)."""
+        if self.mapping == "jit":
+            return lax.with_sharding_constraint(x, self._sharding(AXIS))
+        share = x.shape[0] // len(self.devices)
+        return lax.dynamic_slice_in_dim(x, lax.axis_index(AXIS) * share, share)
+
+    def put(self, tree: Any) -> Any:
+        """Copies a tree of arrays to the devices, whole on each."""
+        return jax.device_put(tree, self._sharding())
+
+    def abstract(self, tree: Any) -> Any:
+        """Shapes with the placement that a checkpoint is restored to."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._sharding()), tree)
+
+    def check_batch(self, name: str, size: int) -> None:
+        """Raises a `UserError` where the devices do not divide a batch."""
+        if size % len(self.devices):
+            raise errors.UserError(f"{len(self.devices)} devices do not divide {name} = {size}")
+
+    def _sharding(self, *axes: str) -> NamedSharding:
+        mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
+        return NamedSharding(mesh, PartitionSpec(*axes))
+
+
+def layout(mapping: str, count: int) -> Layout:
+    """The first ``count`` devices (0: all of them) under a mapping.
+
+    Raises:
+      UserError: an unknown mapping, or more devices than there are.
+    """
+    if mapping not in MAPPINGS:
+        raise errors.unknown("execution.parallel", mapping, MAPPINGS)
+    devices = jax.devices()
+    if count < 0 or count > len(devices):
+        raise errors.UserError(f"execution.devices = {count}, but there are {len(devices)} ({devices[0].platform}); 0 takes all")
+    return Layout(mapping, tuple(devices[: count or len(devices)]))

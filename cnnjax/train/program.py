@@ -1,0 +1,169 @@
+"""Everything of a run that does not depend on its seed: network, task, data on the devices, and the compiled programs.
+
+Seeds of one configuration share a program, and so compile once.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from cnnjax import config as configs
+from cnnjax import data, errors, models
+from cnnjax.data import pipeline
+from cnnjax.nn import norm
+from cnnjax.tasks.classification import Classification
+from cnnjax.train import checkpoint, optimizer, parallel, schedule, state, step
+
+Sums = dict[str, jax.Array]
+
+UNMIRRORED = frozenset({"digits", "mnist", "emnist", "kmnist", "svhn_cropped"})
+"""Sets whose mirrored images belong to other classes, or to none: never flipped."""
+
+
+class Program:
+    """A configuration, made ready to run.
+
+    Args:
+      config: the recipe; its ``seed`` is not used here.
+      say: takes one line for the user.
+
+    Attributes:
+      model, task, optimizer, schedule: made from the configuration.
+      steps_per_epoch: the training set is seen once in as many steps.
+      steps: of the whole run.
+      parameters: how many.
+    """
+
+    def __init__(self, config: configs.ConfigDict, say: Callable[[str], None] = lambda line: None):
+        self.config = config
+        batch, execution = config.batch_size, config.execution
+        self.layout = parallel.layout(execution.parallel, execution.devices)
+        self.layout.check_batch("batch_size", batch)
+        self.layout.check_batch("evaluation.batch_size", config.evaluation.batch_size)
+
+        sets = {
+            name: data.load(config.dataset.name, config.dataset[name], execution.data_dir) for name in ("train", "test")
+        }
+        self.fingerprints = {name: each.fingerprint for name, each in sets.items()}
+        train = sets["train"]
+        flip = config.task.flip and config.dataset.name not in UNMIRRORED
+        if flip != config.task.flip:
+            say(f"task.flip is off: mirrored images of {config.dataset.name} are no longer of their class")
+        self.task = Classification(*_statistics(train.images), config.task.pad, flip)
+
+        model = models.create(**config.model, num_classes=train.num_classes)
+        if "bn_group" in config.model:
+            devices = len(self.layout.devices) if self.layout.axis else 1
+            norm.check_groups(batch // devices, devices, config.model.bn_group or batch)
+        self.model = model.clone(bn_axis=self.layout.axis) if "bn_axis" in models.entry(config.model.name).fields else model
+
+        self.steps_per_epoch = pipeline.steps_per_epoch(len(train.labels), batch)
+        self.steps = self.duration(config.duration)
+        self.schedule = schedule.make(config.schedule, self.steps_per_epoch, batch)
+        self.optimizer = optimizer.make(config.optimizer, self.schedule)
+        self.abstract = jax.eval_shape(self._init, 0)
+        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.abstract.params))
+        optimizer.multipliers(self.abstract.params, config.optimizer.decay_multipliers)
+
+        self._data = {name: self.layout.put({"image": each.images[:], "label": each.labels[:]}) for name, each in sets.items()}
+        self._batches = {
+            name: self.layout.put(pipeline.padded_batches(len(each.labels), config.evaluation.batch_size))
+            for name, each in sets.items()
+        }
+        self._init_compiled = self.layout.compile(self._init)
+        self._run_compiled = self.layout.compile(self._run, donate=(0,))
+        self._evaluate_compiled = self.layout.compile(self._evaluate)
+        self._finite = jax.jit(checkpoint.all_finite)
+
+    def duration(self, text: str) -> int:
+        """A duration in steps of this run."""
+        return configs.steps(text, self.steps_per_epoch, self.config.batch_size)
+
+    def init(self, seed: int) -> state.TrainState:
+        """The state before the first step."""
+        if not 0 <= seed < 2**31:
+            raise errors.UserError(f"a seed lies in 0 ... 2^31 - 1, not {seed}")
+        return self.layout.put(self._init_compiled(jnp.int32(seed)))
+
+    def run(self, train_state: state.TrainState, sums: Sums, done: int, count: int) -> tuple[state.TrainState, Sums]:
+        """Runs ``count`` steps in one dispatch; they lie within one epoch. ``train_state`` is donated.
+
+        Args:
+          train_state: after ``done`` steps.
+          sums: the metric so far; that of the new steps is merged into it.
+          done: steps before.
+          count: steps now.
+        """
+        epoch, first = divmod(done, self.steps_per_epoch)
+        permutation = self.layout.put(pipeline.permutation(train_state.rng, epoch, len(self._data["train"]["label"])))
+        return self._run_compiled(
+            train_state, sums, self._data["train"], permutation, jnp.int32(epoch), jnp.int32(first), jnp.int32(count)
+        )
+
+    def evaluate(self, train_state: state.TrainState, name: str) -> dict[str, float]:
+        """The metric over a whole set, ``"train"`` or ``"test"``, unaugmented, in evaluation mode, every example once."""
+        variables = {"params": train_state.params, "batch_stats": train_state.batch_stats}
+        return self.task.compute(self._evaluate_compiled(variables, self._data[name], *self._batches[name]))
+
+    def finite(self, tree: Any) -> bool:
+        """Whether no number in a tree is infinite or NaN."""
+        return bool(self._finite(tree))
+
+    def zero(self) -> Sums:
+        """The metric's neutral element, on the devices."""
+        return self.layout.put(self.task.init())
+
+    def _init(self, seed: int | jax.Array) -> state.TrainState:
+        shape = (1, *np.shape(self.task.mean))
+        return state.create(self.model, self.optimizer, jnp.zeros(shape), seed)
+
+    def _run(
+        self,
+        train_state: state.TrainState,
+        sums: Sums,
+        arrays: dict[str, jax.Array],
+        permutation: jax.Array,
+        epoch: jax.Array,
+        first: jax.Array,
+        count: jax.Array,
+    ) -> tuple[state.TrainState, Sums]:
+        def one(number: jax.Array, carry: tuple[state.TrainState, Sums]) -> tuple[state.TrainState, Sums]:
+            train_state, sums = carry
+            index = pipeline.batch_indices(permutation, first + number, self.config.batch_size)
+            batch = pipeline.take(arrays, self.layout.split(index))
+            keys = pipeline.example_keys(train_state.rng, epoch, batch["index"])
+            batch = self.task.preprocess(batch, keys, train=True)
+            train_state, new = step.train_step(
+                train_state,
+                batch,
+                model=self.model,
+                task=self.task,
+                optimizer=self.optimizer,
+                axis=self.layout.axis,
+                reduce_dtype=self.config.execution.grad_reduce_dtype,
+            )
+            return train_state, self.task.merge(sums, new)
+
+        return lax.fori_loop(0, count, one, (train_state, sums))
+
+    def _evaluate(self, variables: Any, arrays: dict[str, jax.Array], indices: jax.Array, masks: jax.Array) -> Sums:
+        def one(sums: Sums, these: tuple[jax.Array, jax.Array]) -> tuple[Sums, None]:
+            index, mask = (self.layout.split(each) for each in these)
+            batch = self.task.preprocess({**pipeline.take(arrays, index), "mask": mask}, None, train=False)
+            _, (new, _) = self.task.loss(self.model, variables, batch, {}, train=False)
+            return self.task.merge(sums, new), None
+
+        sums, _ = lax.scan(one, self.task.init(), (indices, masks))
+        return lax.psum(sums, self.layout.axis) if self.layout.axis else sums
+
+
+def _statistics(images: np.ndarray) -> tuple[np.ndarray, float]:
+    """Mean image ``[H, W, C]`` and the standard deviation of all centred pixels, of uint8 ``images [N, H, W, C]``."""
+    mean = images.mean(0, dtype=np.float64)
+    # In pieces: a float copy of the whole set would be eight times its size.
+    squares = sum(float(np.square(piece - mean).sum()) for piece in np.array_split(images, max(1, len(images) // 5000)))
+    return mean.astype(np.float32), float(np.sqrt(squares / images.size)) or 1.0

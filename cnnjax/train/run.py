@@ -1,0 +1,144 @@
+"""The folder of one run, and what is written in it.
+
+``run.json`` (settings, their digest, environment), ``metrics.jsonl`` (what was computed, the same bytes whenever the run is
+repeated), ``timing.jsonl`` (how long it took), ``checkpoints/``, ``status.json`` (how far it is, how it ended).
+"""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import filelock
+
+from cnnjax import config as configs
+from cnnjax import errors
+from cnnjax.train import files
+
+EXACT = ("packages", "machine", "device", "device_count", "cores", "parallel", "steps_per_dispatch")
+"""What must be the same for a resumed run to be bit-identical to an uninterrupted one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """A run on disk.
+
+    Attributes:
+      path: the folder.
+    """
+
+    path: pathlib.Path
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Where checkpoints go."""
+        return self.path / "checkpoints"
+
+    @contextlib.contextmanager
+    def locked(self, wait_s: float = 5.0) -> Iterator[None]:
+        """Holds the run's folder, see :func:`folder_lock`."""
+        with folder_lock(self.path, f"{self.path} is in use by another process", wait_s):
+            yield
+
+    def open(self, config: configs.ConfigDict, environment: dict[str, Any], say: Callable[[str], None]) -> None:
+        """Writes ``run.json``, or checks that the folder is this run's.
+
+        Raises:
+          UserError: the folder holds another run, or something else.
+        """
+        file = self.path / "run.json"
+        if not file.exists():
+            if any(self.path.glob("[!.]*")):
+                raise errors.UserError(f"{self.path} is not empty and holds no run; name a new folder")
+            record = {"config": json.loads(config.to_json()), "hash": configs.digest(config), "environment": environment}
+            files.write_json(file, record)
+            return
+        record = read_json(file)
+        if record.get("hash") != configs.digest(config):
+            raise errors.UserError(f"{self.path} holds another run: {_difference(record.get('config', {}), config)}")
+        before = record.get("environment", {})
+        changed = [key for key in EXACT if before.get(key) != environment[key]]
+        if changed:
+            what = "; ".join(f"{key}: {_short(before.get(key))} -> {_short(environment[key])}" for key in changed)
+            say(f"{self.path}: resumed in another environment, not bit-exact ({what})")
+            files.write_json(file, {**record, "environment": environment, "resumed_from": before})
+
+    def status(self) -> dict[str, Any]:
+        """The content of ``status.json``; empty before the first."""
+        file = self.path / "status.json"
+        return read_json(file) if file.exists() else {}
+
+    def set_status(self, **fields: Any) -> None:
+        """Replaces fields of ``status.json``."""
+        files.write_json(self.path / "status.json", {**self.status(), **fields})
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of ``metrics.jsonl``."""
+        return files.read_lines(self.path / "metrics.jsonl")
+
+    def add_metrics(self, row: dict[str, Any]) -> None:
+        """Appends a row to ``metrics.jsonl``."""
+        files.append_line(self.path / "metrics.jsonl", row)
+
+    def add_timing(self, row: dict[str, Any]) -> None:
+        """Appends a row to ``timing.jsonl``."""
+        files.append_line(self.path / "timing.jsonl", row)
+
+    def cut(self, step: int) -> None:
+        """Removes what was recorded after ``step``, which is about to be done again."""
+        for name in ("metrics.jsonl", "timing.jsonl"):
+            file = self.path / name
+            if file.exists():
+                kept = [row for row in files.read_lines(file) if row["step"] <= step]
+                files.write_text(file, "".join(json.dumps(row) + "\n" for row in kept))
+
+    def best(self, metric: str, steps: list[int]) -> int | None:
+        """The first of ``steps`` at which a metric was lowest, by ``metrics.jsonl``."""
+        values = {row["step"]: row[metric] for row in self.metrics() if metric in row and row["step"] in steps}
+        return min(values, key=lambda step: (values[step], step)) if values else None
+
+
+def read_json(file: pathlib.Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+      UserError: it is not one.
+    """
+    try:
+        value = json.loads(file.read_text())
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise errors.UserError(f"{file} is damaged: it is not a JSON object")
+    return value
+
+
+@contextlib.contextmanager
+def folder_lock(folder: pathlib.Path, message: str, wait_s: float = 5.0) -> Iterator[None]:
+    """Holds a folder; a `UserError` with ``message`` where another process holds it for longer than ``wait_s``.
+
+    The kernel lets go of it when the process dies. The wait is for a process that is just being killed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=wait_s)
+    except filelock.Timeout:
+        raise errors.UserError(message) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _difference(have: dict[str, Any], want: configs.ConfigDict) -> str:
+    found, expected = configs.flatten(have), configs.flatten(json.loads(want.to_json()))
+    keys = [key for key in {**found, **expected} if not key.startswith("execution.") and found.get(key) != expected.get(key)]
+    shown = [f"{key} = {found.get(key)!r} there, {expected.get(key)!r} here" for key in keys[:3]]
+    return "; ".join(shown) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+def _short(value: Any) -> str:
+    return f"{len(value)} packages" if isinstance(value, dict) else str(value)
