@@ -359,10 +359,9 @@ def _claim(each: Verdict, roles: Mapping[str, str]) -> str:
 def _figure(name: str, image: bytes) -> str:
     caption = _e(_CAPTIONS[name])
     data = base64.b64encode(image).decode()
-    width = (
-        int.from_bytes(image[16:20], "big") // 2
-    )  # of the PNG's header; two pixels a CSS pixel are sharp on any screen
-    return f'<figure><img style="width: {width}px" alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+    width = int.from_bytes(image[16:20], "big") // 2  # of the PNG: two pixels a CSS pixel, for sharp screens
+    picture = f'<img style="width: {width}px" alt="{caption}" src="data:image/png;base64,{data}">'
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 
 def _arms(arms: Iterable[Arm]) -> str:

@@ -98,6 +98,7 @@ def test_final_errors_leave_out_runs_that_did_not_complete(scale_folder):
     axes = plots.final_errors(rows, "train/error").axes[0]
     (plain,) = [line for line in axes.lines if line.get_label() == "plain"]
     assert plain.get_ydata() == pytest.approx([11, 30.5])
+    assert texts(axes) == ["1 diverged"]
 
 
 def verdict(name, mean, low, high, values=(), above=0.0, metric="train/error"):

@@ -81,7 +81,14 @@ def test_the_page_tells_everything(scale_folder):
         *SCALE.arms,
         *("Does depth hurt?", "He et al. 2015", "Small <images>.", "Fig. 1: about 20 against 13", "not run here"),
         *("✓ reproduced", "✗ contradicted", "? inconclusive", "train/error: plain56 − plain20 > 0 pp"),
-        *("test/error: plain110 − 0.5·plain56 > 1 pp", "98.33 %", "272,474", "11.00 ± 1.00", "32.00 ± 2.00"),
+        *(
+            "test/error: plain110 − 0.5·plain56 > 1 pp",
+            "Mean [98.33 % interval]",
+            "1 contradicted",
+            "272,474",
+            "11.00 ± 1.00",
+            "32.00 ± 2.00",
+        ),
         *("plain110 seed 1 diverged", "<script>alert('x')</script>", "1 completed, 1 diverged, 1 failed", "not run"),
         *("optimiser.lr", "0.01", "model.width", "packages.flax", "0.12.8", "(one a run)"),
         "cnnjax run experiments/degradation.py --scale digits",
@@ -150,6 +157,19 @@ def test_a_report_before_anything_finished(write_run):
     written = report.write(EXPERIMENT, "digits", run.parents[1])
     assert {each.verdict for each in written.verdicts} == {"inconclusive"}
     assert "running" in written.path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_report_where_every_error_is_nought(write_run, seeds):
+    for arm in SCALE.arms:
+        for seed in range(seeds):
+            run = write_run(arm, seed, 0.0)
+            rows = '{"step": 10, "train/error": 0.0, "test/error": 0.0}\n{"step": 20, "test/error": NaN}\n'
+            (run / "metrics.jsonl").write_text(rows)
+    written = report.write(EXPERIMENT, "digits", run.parents[1])
+    assert [each.verdict for each in written.verdicts][:2] == ["inconclusive"] * 2
+    assert ("no spread" in " ".join(written.verdicts[0].notes)) == (seeds > 1)
+    assert len(list((run.parents[1] / "plots").iterdir())) == 4
 
 
 def test_an_unknown_scale_and_an_empty_folder_are_the_users_errors(scale_folder, tmp_path):
