@@ -1,0 +1,60 @@
+"""What all tests share: eight virtual devices, a data directory of their own, and a recipe that trains in seconds."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+
+# Before anything imports JAX: the devices are counted once.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+_DATA = tempfile.TemporaryDirectory(prefix="cnnjax-data-")
+os.environ["CNNJAX_DATA_DIR"] = _DATA.name
+
+import pytest  # noqa: E402
+
+from cnnjax import config as configs  # noqa: E402
+
+ROOT = pathlib.Path(__file__).parents[1]
+DIGITS = ROOT / "configs" / "resnet_cifar_digits.py"
+TINY = {
+    "model.depth": 8,
+    "model.width": 4,
+    "duration": "2 epochs",
+    "batch_size": 128,
+    "schedule.boundaries": ("1 epochs",),
+    "execution.devices": 1,
+    "execution.steps_per_dispatch": 4,
+    "execution.checkpoint.every": "1 epochs",
+}
+
+
+@pytest.fixture
+def tiny() -> configs.ConfigDict:
+    """The digits recipe with 8 layers of width 4, two epochs of 11 steps."""
+    return configs.override(configs.load(DIGITS), TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> list[str]:
+    """The same for a command line."""
+    return [f"--config.{key}={value}" for key, value in TINY.items()]
+
+
+@pytest.fixture
+def cnnjax(tmp_path: pathlib.Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command as a user would, in an empty folder: ``cnnjax("models", "resnet20")``."""
+
+    def run(*arguments: object, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cnnjax", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "XLA_FLAGS": "", **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
