@@ -16,13 +16,21 @@ from cnnjax.errors import UserError
 
 
 class Cifar10(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """image uint8 [32, 32, 3] RGB; label 0…9 with the original names. The files are read from TFDS's ``manual_dir``."""
+    """image uint8 [32, 32, 3] RGB; label 0…9 with the original names.
+
+    Args:
+      source: the original files, a folder or an archive (`cifar10_files.find`); default: TFDS's ``manual_dir``.
+    """
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "The original files, in their order."}  # noqa: RUF012 (the base class's form)
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         f"{cifar10_files.BINARY.archive} or {cifar10_files.PYTHON.archive}, packed or unpacked."
     )
+
+    def __init__(self, *, source: Path | None = None, **options: Any) -> None:
+        self._source = source
+        super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -40,10 +48,10 @@ class Cifar10(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
-        folder = Path(dl_manager.manual_dir)
-        found = cifar10_files.find(folder)
+        source = self._source or Path(dl_manager.manual_dir)
+        found = cifar10_files.find(source)
         if found is None:
-            raise UserError(f"no original CIFAR-10 files in {folder}; expected {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
+            raise UserError(f"no original CIFAR-10 files in {source}; expected {self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
         return {split: self._generate_examples(*cifar10_files.read(*found, split)) for split in ("train", "test")}
 
     def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator:

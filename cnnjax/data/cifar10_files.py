@@ -5,6 +5,8 @@ pixel bytes, planes red, green, blue, each 32×32 row by row; in the Python form
 with ``data`` (uint8 [10000, 3072], the same order) and ``labels`` (a list). Nothing in them is executed.
 """
 
+import gzip
+import io
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -78,8 +80,9 @@ def _contents(place: Path, names: list[str]) -> Iterator[tuple[Path, bytes]]:
                     raise UserError(f"{place} is not the whole of CIFAR-10: {name} is missing")
                 yield place / name, (place / name).read_bytes()
             return
-        with tarfile.open(place) as archive:
-            # Members are read where they are, never extracted: their paths cannot lead anywhere.
+        # Unpacked whole, in memory: gzip's checksum stands at its end, and tarfile alone would not get there. Members
+        # are read where they are, never extracted: their paths cannot lead anywhere.
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(place.read_bytes()))) as archive:
             members = {Path(member.name).name: member for member in archive if member.isfile()}
             for name in names:
                 if name not in members:

@@ -130,9 +130,9 @@ def _manual_dir(root: Path) -> Path:
 
 
 def _build_ours(name: str, root: Path, source: str | os.PathLike | None) -> None:
-    folder = _cifar10_source(root, source) if name == "cifar10" else None
+    files = {"source": _cifar10_source(root, source)} if name == "cifar10" else {}
     try:
-        _run_builder(BUILDERS[name].load()(data_dir=root, file_format="array_record"), folder)
+        _run_builder(BUILDERS[name].load()(data_dir=root, file_format="array_record", **files), None)
     except RuntimeError as error:  # how array_record says that it cannot write
         raise OSError(str(error)) from error
 
