@@ -104,7 +104,12 @@ def _dry_run(sweep):  # type: ignore[no-untyped-def]
         changes = " ".join(f"{key}={value}" for key, value in arm.overrides.items())
         pending = len(arm.pending())
         table.add_row(
-            arm.name, f"{progress.parameters(arm):,}", str(len(arm.seeds)), str(pending), f"{seconds[arm.name]:.0f}", changes
+            arm.name,
+            f"{progress.parameters(arm):,}",
+            str(len(arm.seeds)),
+            str(pending),
+            f"{seconds[arm.name]:.0f}",
+            changes,
         )
     return table
 
@@ -147,7 +152,9 @@ def _models(options: argparse.Namespace, settings: list[str]) -> int:
     console.print(table)
     macs = cost.forward(model, (1, *options.input))
     size = "×".join(map(str, options.input))
-    console.print(f"{options.name}: {sum(row.count for row in rows):,} parameters; {macs:,} MACs ({2 * macs:,} FLOPs) at {size}")
+    console.print(
+        f"{options.name}: {sum(row.count for row in rows):,} parameters; {macs:,} MACs ({2 * macs:,} FLOPs) at {size}"
+    )
     return EXIT_OK
 
 

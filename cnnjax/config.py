@@ -15,11 +15,10 @@ import runpy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import ml_collections
+from ml_collections import ConfigDict
 
 from cnnjax import errors
 
-ConfigDict = ml_collections.ConfigDict
 _UNITS = {"steps": "steps", "step": "steps", "epochs": "epochs", "epoch": "epochs", "examples": "examples"}
 
 

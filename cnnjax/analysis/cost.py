@@ -7,7 +7,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.extend import core
 
 
 def macs(function: Callable[..., Any], *arguments: Any) -> int:
@@ -29,7 +28,7 @@ def forward(model: nn.Module, input_shape: Sequence[int]) -> int:
     return macs(model.apply, jax.eval_shape(model.init, jax.random.key(0), images), images)
 
 
-def _macs(jaxpr: core.Jaxpr) -> int:
+def _macs(jaxpr: Any) -> int:
     total = 0
     for equation in jaxpr.eqns:
         if equation.primitive.name == "conv_general_dilated":

@@ -127,7 +127,9 @@ class CifarResNet(nn.Module):
         return x, taps
 
 
-registry.register("resnet_cifar", CifarResNet, "residual network of depth 6n + 2 for 32×32 images; He et al. 2015, §4.2")
+registry.register(
+    "resnet_cifar", CifarResNet, "residual network of depth 6n + 2 for 32×32 images; He et al. 2015, §4.2"
+)
 registry.register("plain_cifar", CifarResNet, "its twin without shortcuts; He et al. 2015, §4.2", shortcut="none")
 for _depth in (20, 32, 44, 56, 110, 1202):
     registry.register(f"resnet{_depth}", CifarResNet, f"resnet_cifar of depth {_depth}; Table 6", depth=_depth)

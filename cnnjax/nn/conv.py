@@ -102,7 +102,8 @@ def conv2d(
       ``[N, H', W', Cout]`` with ``H' = (H + above + below - dilation * (kh - 1) - 1) // stride + 1``.
     """
     conv = _canonical if canonical else _plain
-    return conv(x, kernel, tuple(strides), tuple(map(tuple, padding)), tuple(dilation), groups)
+    edges = tuple((before, after) for before, after in padding)
+    return conv(x, kernel, tuple(strides), edges, tuple(dilation), groups)
 
 
 class Conv(nn.Module):

@@ -112,7 +112,9 @@ def load(path: str | pathlib.Path) -> Experiment:
         raise errors.unknown("experiment file", str(path), near)
     experiment = runpy.run_path(str(path)).get("experiment")
     if not isinstance(experiment, Experiment):
-        raise errors.UserError(f"{path}: an experiment's file defines `experiment = Experiment(...)`; this one does not")
+        raise errors.UserError(
+            f"{path}: an experiment's file defines `experiment = Experiment(...)`; this one does not"
+        )
     return dataclasses.replace(experiment, path=path.resolve())
 
 

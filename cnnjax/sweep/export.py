@@ -19,7 +19,9 @@ def tensorboard(path: pathlib.Path, to: pathlib.Path) -> list[pathlib.Path]:
     """
     folders = []
     curves = store.load_curves(path)
-    for (experiment, scale, arm, seed), rows in curves.groupby(["experiment", "scale", "arm", "seed"], sort=False, observed=True):
+    for (experiment, scale, arm, seed), rows in curves.groupby(
+        ["experiment", "scale", "arm", "seed"], sort=False, observed=True
+    ):
         folder = to / str(experiment) / str(scale) / str(arm) / f"seed-{seed}"
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()

@@ -75,7 +75,9 @@ class Sweep:
                     f"{self.folder} holds the runs of another experiment ({theirs.get('question')!r}); name another --runs"
                 )
         elif self.folder.is_dir() and any(self.folder.glob("[!.]*")):
-            raise errors.UserError(f"{self.folder} is not empty and holds no runs of an experiment; name another --runs")
+            raise errors.UserError(
+                f"{self.folder} is not empty and holds no runs of an experiment; name another --runs"
+            )
         else:
             files.write_json(marker, mine)
 

@@ -20,7 +20,9 @@ ASSUMED_FLOPS = 2e10
 def work(arm: Arm) -> float:
     """FLOPs of training one run of an arm: three passes (forward, two gradients) over every example of every step."""
     shape, count = _input(arm.config.dataset.name, arm.config.dataset.train, arm.config.execution.data_dir)
-    steps = configs.steps(arm.config.duration, pipeline.steps_per_epoch(count, arm.config.batch_size), arm.config.batch_size)
+    steps = configs.steps(
+        arm.config.duration, pipeline.steps_per_epoch(count, arm.config.batch_size), arm.config.batch_size
+    )
     return 6.0 * _macs(json.dumps(arm.config.model.to_dict(), sort_keys=True), shape) * steps * arm.config.batch_size
 
 
@@ -50,7 +52,13 @@ def seconds(sweep: Sweep) -> tuple[dict[str, float], str]:
 def table(sweep: Sweep) -> Table:
     """All arms at once, for a terminal."""
     view = Table(title=f"{sweep.experiment.name} · {sweep.scale_name}", expand=False)
-    for name, justify in (("arm", "left"), ("runs", "right"), ("step", "right"), ("train error", "right"), ("test error", "right")):
+    for name, justify in (
+        ("arm", "left"),
+        ("runs", "right"),
+        ("step", "right"),
+        ("train error", "right"),
+        ("test error", "right"),
+    ):
         view.add_column(name, justify=justify)  # type: ignore[arg-type]
     view.add_column("examples/s", justify="right")
     view.add_column("left", justify="right")
@@ -93,7 +101,9 @@ def finished(sweep: Sweep) -> dict[tuple[str, int], str]:
         for seed in arm.seeds:
             status = _status(arm, seed)
             if status.get("state") == "finished":
-                errors = ", ".join(f"{key} {_percent(value)}" for key, value in status["summary"].items() if "error" in key)
+                errors = ", ".join(
+                    f"{key} {_percent(value)}" for key, value in status["summary"].items() if "error" in key
+                )
                 lines[arm.name, seed] = (
                     f"{arm.name} seed {seed}: {status['outcome']} after {_duration(status['seconds'])}"
                     + (f", {errors}" if errors else "")
@@ -128,7 +138,13 @@ def _duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return (
+        f"{minutes // 60} h {minutes % 60:02d} min"
+        if minutes >= 60
+        else f"{minutes} min {rest:02d} s"
+        if minutes
+        else f"{rest} s"
+    )
 
 
 @functools.cache

@@ -49,7 +49,7 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
         done = total - sum(len(pending) for _, pending in waiting)
         count = min(count or workers.default_count(), len(waiting))
         console.print(
-            f"{total} runs in {len(sweep.arms)} arms, {done} finished before; {count} worker{'s' * (count > 1)}; {sweep.folder}",
+            f"{total} runs in {len(sweep.arms)} arms, {done} finished before; {count} at a time; {sweep.folder}",
             soft_wrap=True,
         )
         cores = workers.usable_cores()

@@ -1,6 +1,7 @@
 """Classification: one label an image."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -47,7 +48,7 @@ class Classification:
 
     def loss(
         self, model: nn.Module, variables: dict[str, Any], batch: Batch, rngs: dict[str, jax.Array], train: bool
-    ) -> tuple[jax.Array, tuple[Sums, dict[str, Any]]]:
+    ) -> tuple[jax.Array, tuple[Sums, Mapping[str, Any]]]:
         """Mean loss over the batch's valid examples; the sums behind it; the variables that changed.
 
         Args:
@@ -57,7 +58,7 @@ class Classification:
           rngs: for dropout.
           train: training behaviour.
         """
-        updates: dict[str, Any] = {}
+        updates: Mapping[str, Any] = {}
         if train:
             (logits, _), updates = model.apply(
                 variables, batch["image"], train=True, rngs=rngs, mutable=["batch_stats"]

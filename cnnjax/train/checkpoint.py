@@ -157,7 +157,9 @@ def _check_same(found: dict[str, Any], expected: dict[str, Any], folder: pathlib
     for name in sorted({*found, *expected}):
         if found.get(name) != expected.get(name):
             have, want = (tree.get(name, "nothing") for tree in (found, expected))
-            raise errors.UserError(f"{folder} is a checkpoint of another model: it has {have} for {name}, expected {want}")
+            raise errors.UserError(
+                f"{folder} is a checkpoint of another model: it has {have} for {name}, expected {want}"
+            )
 
 
 def _hashes(folder: pathlib.Path) -> dict[str, str]:

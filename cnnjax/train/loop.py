@@ -46,7 +46,9 @@ class _Plan:
         return min(step + self.dispatch, self.end, *stops)
 
 
-def train(program: Program, config: configs.ConfigDict, folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any]:
+def train(
+    program: Program, config: configs.ConfigDict, folder: RunFolder, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Trains one network, or goes on with it, and returns the run's final status.
 
     A run that is finished is left as it is. A loss, or a parameter at a checkpoint, that is not finite ends the run with the
@@ -74,7 +76,9 @@ def train(program: Program, config: configs.ConfigDict, folder: RunFolder, say: 
             folder.set_status(state="interrupted")
             raise
         except Exception as error:
-            folder.set_status(state="failed", error=str(error).strip().splitlines()[0] if str(error).strip() else repr(error))
+            folder.set_status(
+                state="failed", error=str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            )
             raise
         return folder.status()
 

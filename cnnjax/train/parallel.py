@@ -98,5 +98,7 @@ def layout(mapping: str, count: int) -> Layout:
         raise errors.unknown("execution.parallel", mapping, MAPPINGS)
     devices = jax.devices()
     if count < 0 or count > len(devices):
-        raise errors.UserError(f"execution.devices = {count}, but there are {len(devices)} ({devices[0].platform}); 0 takes all")
+        raise errors.UserError(
+            f"execution.devices = {count}, but there are {len(devices)} ({devices[0].platform}); 0 takes all"
+        )
     return Layout(mapping, tuple(devices[: count or len(devices)]))

@@ -59,7 +59,9 @@ class Program:
         if "bn_group" in config.model:
             devices = len(self.layout.devices) if self.layout.axis else 1
             norm.check_groups(batch // devices, devices, config.model.bn_group or batch)
-        self.model = model.clone(bn_axis=self.layout.axis) if "bn_axis" in models.entry(config.model.name).fields else model
+        self.model = (
+            model.clone(bn_axis=self.layout.axis) if "bn_axis" in models.entry(config.model.name).fields else model
+        )
 
         self.steps_per_epoch = pipeline.steps_per_epoch(len(train.labels), batch)
         self.steps = self.duration(config.duration)
@@ -69,7 +71,9 @@ class Program:
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.abstract.params))
         optimizer.multipliers(self.abstract.params, config.optimizer.decay_multipliers)
 
-        self._data = {name: self.layout.put({"image": each.images[:], "label": each.labels[:]}) for name, each in sets.items()}
+        self._data = {
+            name: self.layout.put({"image": each.images[:], "label": each.labels[:]}) for name, each in sets.items()
+        }
         self._batches = {
             name: self.layout.put(pipeline.padded_batches(len(each.labels), config.evaluation.batch_size))
             for name, each in sets.items()

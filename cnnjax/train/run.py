@@ -52,7 +52,11 @@ class RunFolder:
         if not file.exists():
             if any(self.path.glob("[!.]*")):
                 raise errors.UserError(f"{self.path} is not empty and holds no run; name a new folder")
-            record = {"config": json.loads(config.to_json()), "hash": configs.digest(config), "environment": environment}
+            record = {
+                "config": json.loads(config.to_json()),
+                "hash": configs.digest(config),
+                "environment": environment,
+            }
             files.write_json(file, record)
             return
         record = read_json(file)
@@ -135,7 +139,9 @@ def folder_lock(folder: pathlib.Path, message: str, wait_s: float = 5.0) -> Iter
 
 def _difference(have: dict[str, Any], want: configs.ConfigDict) -> str:
     found, expected = configs.flatten(have), configs.flatten(json.loads(want.to_json()))
-    keys = [key for key in {**found, **expected} if not key.startswith("execution.") and found.get(key) != expected.get(key)]
+    keys = [
+        key for key in {**found, **expected} if not key.startswith("execution.") and found.get(key) != expected.get(key)
+    ]
     shown = [f"{key} = {found.get(key)!r} there, {expected.get(key)!r} here" for key in keys[:3]]
     return "; ".join(shown) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
 

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import optax
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """Everything that a step reads and writes.
 
     Attributes:
@@ -29,7 +28,7 @@ class TrainState:
 
 
 def create(
-    model: nn.Module, optimizer: optax.GradientTransformation, images: jax.Array, seed: jax.Array
+    model: nn.Module, optimizer: optax.GradientTransformation, images: jax.Array, seed: int | jax.Array
 ) -> TrainState:
     """The state before the first step.
 

@@ -51,9 +51,7 @@ def train_step(
     batch_stats = updates.get("batch_stats", state.batch_stats)
     if axis:
         share = sums["count"] / lax.psum(sums["count"], axis)
-        gradients = jax.tree.map(
-            lambda g: lax.psum((g * share).astype(reduce_dtype), axis).astype(g.dtype), gradients
-        )
+        gradients = jax.tree.map(lambda g: lax.psum((g * share).astype(reduce_dtype), axis).astype(g.dtype), gradients)
         sums = lax.psum(sums, axis)
         batch_stats = lax.pmean(batch_stats, axis)
     changes, opt_state = optimizer.update(gradients, state.opt_state, state.params)
