@@ -56,13 +56,16 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
         free = [cores[first::count] if count > 1 else [] for first in range(count)]
         active: list[workers.Worker] = []
         failures: list[str] = []
+        told = False
         with _stop_signal() as stopped, _display(sweep, console) as show:
             try:
                 while (waiting and not stopped()) or active:
                     while waiting and free and not stopped():
                         arm, pending = waiting.pop(0)
                         active.append(workers.start(arm, pending, free.pop()))
-                    if stopped():
+                    if stopped() and not told:
+                        # Once: a worker that has saved answers a second signal by dying of it.
+                        told = True
                         for worker in active:
                             worker.process.terminate()
                     time.sleep(POLL_S)
