@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,13 +71,19 @@ def test_an_examples_key_does_not_depend_on_its_batch(index, epoch):
 
 
 def test_streams_from_one_key_are_apart():
-    """Neither stream may meet the other or the keys a trainer folds its step into."""
+    """Neither stream may meet the other, or the keys of a trainer that folds its step and then a number into the seed."""
     seed = jax.random.key(0)
-    examples = pipeline.example_keys(seed, 0, jnp.arange(50))
-    steps = jax.vmap(lambda step: jax.random.fold_in(seed, step))(jnp.arange(50))
-    order = jax.random.split(jax.random.fold_in(jax.random.fold_in(seed, np.uint32(0xFFFF_FFFE)), 0), 50)
-    keys = jnp.concatenate([jax.random.key_data(k) for k in (examples, steps, order)])
-    assert len(np.unique(keys, axis=0)) == 150
+
+    def folded_twice(key):
+        first = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(10))
+        return jnp.concatenate([first, *(jax.vmap(partial(jax.random.fold_in, k))(jnp.arange(10)) for k in first)])
+
+    examples = jnp.concatenate([pipeline.example_keys(seed, epoch, jnp.arange(10)) for epoch in range(10)])
+    keys = jax.random.key_data(jnp.concatenate([examples, folded_twice(seed)]))
+    assert len(np.unique(keys, axis=0)) == 210
+    order = pipeline.permutation(seed, 0, 64)
+    for key in (seed, *folded_twice(seed)[:10]):
+        assert (order != jax.random.permutation(key, 64)).any()
 
 
 @given(n=st.integers(1, 300), batch_size=st.integers(1, 70))
