@@ -122,6 +122,6 @@ def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[Step]:
         if not stopped:
             level = alpha / (m - k)
         adjusted = max(adjusted, min(1.0, (m - k) * p_values[i]))
-        stopped = stopped or not p_values[i] < level
+        stopped = p_values[i] >= level
         steps[i] = Step(level, adjusted)
     return [steps[i] for i in range(m)]

@@ -126,8 +126,10 @@ def _state(run: Mapping[Any, Any] | None, metric: str) -> str:
         return "not run"
     if run["outcome"] == "diverged":
         return "diverged"
-    if run["state"] != "finished" or run["outcome"] != "completed":
+    if run["state"] != "finished":
         return str(run["state"])
+    if run["outcome"] != "completed":
+        return "finished without an outcome"
     return "" if math.isfinite(_value(run, metric)) else "completed without a finite value"
 
 

@@ -102,7 +102,7 @@ def test_final_errors_leave_out_runs_that_did_not_complete(scale_folder):
 
 
 def verdict(name, mean, low, high, values=(), above=0.0, metric="train/error"):
-    claim = Claim(f"claim ${name}$", metric, {"a": 1}, above)
+    claim = Claim(rf"claim $\frac$ {name}", metric, {"a": 1}, above)
     return Verdict(claim, name, mean, low, high, 0.95, 0.01, 0.02, tuple(range(len(values))), values)
 
 
@@ -118,7 +118,7 @@ def test_contrasts_show_every_claim_its_numbers_and_axes_for_each_unit():
     )
     per_cent, other = figure.axes
     assert [label.get_text() for label in per_cent.get_yticklabels()] == [
-        f"claim ${name}$" for name in ("reproduced", "contradicted", "inconclusive")
+        rf"claim $\frac$ {name}" for name in ("reproduced", "contradicted", "inconclusive")
     ]
     assert texts(per_cent)[:3] == ["+5.00 [+4.00, +6.00]", "−5.00 [−900.00, +890.00]", "no estimate"]
     assert texts(other)[0] == "+0.5000 [+0.4000, +0.6000]"

@@ -42,11 +42,11 @@ def test_any_folder_from_the_root_to_the_run_finds_the_same_run(write_run, above
 
 def test_arms_come_in_natural_order_and_seeds_as_numbers(write_run):
     for arm in ("plain110", "plain20", "plain56"):
-        for seed in (10, 2):
+        for seed in (10, 2, 31, 1, 4):
             run = write_run(arm, seed)
     rows = store.load(run.parents[2])
     assert list(zip(rows["arm"], rows["seed"], strict=True)) == [
-        (arm, seed) for arm in ("plain20", "plain56", "plain110") for seed in (2, 10)
+        (arm, seed) for arm in ("plain20", "plain56", "plain110") for seed in (1, 2, 4, 10, 31)
     ]
 
 

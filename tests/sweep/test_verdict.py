@@ -93,6 +93,14 @@ def test_incomplete_seeds_are_left_out_and_named(state):
     assert each.notes == (f"plain56 seed 2 {state}; plain20 seed 3 not run: judged on 2 of 4 seeds",)
 
 
+def test_a_finished_run_that_does_not_say_how_is_left_out():
+    frame = runs(plain56=[0.31, 0.33, 0.35], plain20=[0.10, 0.11, 0.12])
+    frame.loc[2, "outcome"] = None
+    (each,) = verdict.judge([CLAIM], ROLES, frame)
+    assert each.seeds == (0, 1)
+    assert "plain56 seed 2 finished without an outcome" in each.notes[0]
+
+
 def test_planned_seeds_that_nobody_ran_are_named():
     each = judge_one([0.31, 0.33], [0.10, 0.11], seeds=range(4))
     assert each.notes == ("plain56 seed 2, 3 not run; plain20 seed 2, 3 not run: judged on 2 of 4 seeds",)
