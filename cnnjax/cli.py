@@ -7,9 +7,11 @@ them.
 import argparse
 import os
 import pathlib
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from cnnjax import errors
 
@@ -22,10 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: a run of a sweep failed. 2: something the user asked for cannot be done, said in one line. 75: interrupted
     and saved, can be started again.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # Apart from the rest: argparse takes an option with a space in it, --config.duration="2 epochs", for a file's name.
+    settings = [each for each in arguments if each.startswith("--config.")]
     parser = _parser()
-    options, settings = parser.parse_known_args(arguments)
-    for unknown in [each for each in settings if not (options.takes_settings and each.startswith("--config."))]:
-        parser.error(f"unknown argument {unknown!r}; `cnnjax {options.command} --help` lists what there is")
+    options, unknown = parser.parse_known_args([each for each in arguments if each not in settings])
+    for each in [*unknown, *(settings if not options.takes_settings else ())]:
+        parser.error(f"unknown argument {each!r}; `cnnjax {options.command} --help` lists what there is")
     try:
         return options.run(options, settings)
     except errors.UserError as error:
@@ -40,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace, settings: list[str]) -> int:
+    _stop_as_interrupt()
     if options.cores:
         os.sched_setaffinity(0, options.cores)
     if options.until_stdin_closes:
@@ -69,6 +75,7 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace, settings: list[str]) -> int:
+    _stop_as_interrupt()
     _leave_devices_to_workers()
     from rich.console import Console
 
@@ -195,8 +202,15 @@ def _export(options: argparse.Namespace, settings: list[str]) -> int:
     return EXIT_OK
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.exit(_fail(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cnnjax", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = _Parser(prog="cnnjax", description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[..., int], text: str, takes_settings: bool = False) -> argparse.ArgumentParser:
@@ -208,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "run an experiment, or what is left of it, and report", takes_settings=True)
     _experiment_arguments(run)
     run.add_argument("--seeds", type=_seeds, default=(), help="e.g. 0-4 or 0,1,2; default: the scale's")
-    run.add_argument("--workers", type=int, default=0, help="processes; default: as many as help")
+    run.add_argument("--workers", type=_count, default=0, help="processes; default: as many as help")
     run.add_argument("--dry-run", action="store_true", help="show arms, parameters and estimated time only")
 
     report = command("report", _report, "write an experiment's report from what has been run")
@@ -259,6 +273,12 @@ def _seeds(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
+def _count(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
 def _shape(text: str) -> tuple[int, ...]:
     shape = tuple(int(part) for part in text.lower().split("x"))
     if len(shape) != 3 or min(shape) < 1:
@@ -279,6 +299,11 @@ def _interrupted() -> int:
     from cnnjax.train.loop import EXIT_INTERRUPTED
 
     return EXIT_INTERRUPTED
+
+
+def _stop_as_interrupt() -> None:
+    """Until training listens to it, SIGTERM is what Ctrl-C is: there is nothing to save yet."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _leave_devices_to_workers() -> None:

@@ -39,27 +39,6 @@ def steps_per_epoch(n: int, batch_size: int) -> int:
     return n // batch_size
 
 
-def batch_at(
-    arrays: Mapping[str, jax.Array], permutation: jax.Array, step: jax.Array | int, batch_size: int
-) -> dict[str, jax.Array]:
-    """Batch ``step`` of an epoch, gathered on the device.
-
-    Args:
-      arrays: ``{"image": [N, …], "label": [N], …}``, on the device.
-      permutation: int32 [N], of this epoch.
-      step: within the epoch, 0 … steps_per_epoch-1; may be traced, and is not checked.
-      batch_size: examples.
-
-    Returns:
-      ``arrays`` at the batch's examples, and their ``index``, int32 [batch_size].
-
-    Raises:
-      UserError: the batch is larger than the set.
-    """
-    steps_per_epoch(len(permutation), batch_size)
-    return take(arrays, batch_indices(permutation, step, batch_size))
-
-
 def batch_indices(permutation: jax.Array, step: jax.Array | int, batch_size: int) -> jax.Array:
     """Which examples are batch ``step`` of an epoch: int32 [batch_size].
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from cnnjax import config as configs
-from cnnjax import data, models
+from cnnjax import data, errors, models
 from cnnjax.analysis import cost, layers
 from cnnjax.data import pipeline
 from cnnjax.sweep.plan import Arm, Sweep
@@ -101,12 +101,12 @@ def finished(sweep: Sweep) -> dict[tuple[str, int], str]:
         for seed in arm.seeds:
             status = _status(arm, seed)
             if status.get("state") == "finished":
-                errors = ", ".join(
+                measured = ", ".join(
                     f"{key} {_percent(value)}" for key, value in status["summary"].items() if "error" in key
                 )
                 lines[arm.name, seed] = (
                     f"{arm.name} seed {seed}: {status['outcome']} after {_duration(status['seconds'])}"
-                    + (f", {errors}" if errors else "")
+                    + (f", {measured}" if measured else "")
                 )
     return lines
 
@@ -126,7 +126,7 @@ def _left(arm: Arm, states: dict[int, dict[str, Any]]) -> float | None:
 def _status(arm: Arm, seed: int) -> dict[str, Any]:
     try:
         return arm.run(seed)[0].status()
-    except (OSError, ValueError):
+    except (OSError, ValueError, errors.UserError):
         return {}
 
 

@@ -35,26 +35,29 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
       UserError: the folder is in use by another sweep, or another experiment's.
       Interrupted: SIGTERM or SIGINT came; the workers have saved.
     """
+    # Also says what is wrong with an arm that cannot be, before anything is made.
+    work = {arm.name: progress.work(arm) for arm in sweep.arms}
     with folder_lock(sweep.folder, f"another sweep is running in {sweep.folder}"):
         sweep.claim_folder()
         for moved in sweep.supersede():
             console.print(f"settings changed: the old run is now {moved}", soft_wrap=True)
         # The longest first: what is left for the end is short, and no worker idles for long.
         waiting = [(arm, pending) for arm in sweep.arms if (pending := arm.pending())]
-        waiting.sort(key=lambda each: -progress.work(each[0]) * len(each[1]))
+        waiting.sort(key=lambda each: -work[each[0].name] * len(each[1]))
         total = sum(len(arm.seeds) for arm in sweep.arms)
         if not waiting:
             console.print(f"all {total} runs are finished: nothing to do")
             return []
         done = total - sum(len(pending) for _, pending in waiting)
-        count = min(count or workers.default_count(), len(waiting))
+        # Not the arms that are waiting: a worker of a sweep that goes on has as many cores as it had before.
+        count = min(count or workers.default_count(), len(sweep.arms))
         console.print(
             f"{total} runs in {len(sweep.arms)} arms, {done} finished before; {count} at a time; {sweep.folder}",
             soft_wrap=True,
         )
-        cores = workers.usable_cores()
-        free = [cores[first::count] if count > 1 else [] for first in range(count)]
+        free = workers.shares(count)
         active: list[workers.Worker] = []
+        told: set[str] = set()
         failures: list[str] = []
         told = False
         with _stop_signal() as stopped, _display(sweep, console) as show:
@@ -67,12 +70,14 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
                         # Once: a worker that has saved answers a second signal by dying of it.
                         told = True
                         for worker in active:
-                            worker.process.terminate()
+                            if worker.arm.name not in told:
+                                worker.process.terminate()
+                                told.add(worker.arm.name)
                     time.sleep(POLL_S)
                     for worker in [each for each in active if each.process.poll() is not None]:
                         active.remove(worker)
                         free.append(list(worker.cores))
-                        if failure := worker.failure():
+                        if not stopped() and (failure := worker.failure()):
                             worker.record_failure()
                             failures.append(f"{worker.arm.name}: {failure} (see {worker.log})")
                     show()

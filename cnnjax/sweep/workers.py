@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from cnnjax import errors
 from cnnjax.sweep.plan import Arm
 from cnnjax.train.loop import EXIT_INTERRUPTED
 from cnnjax.train.run import RunFolder
@@ -38,19 +39,23 @@ class Worker:
     def failure(self) -> str:
         """Why it ended without finishing its runs; empty if it did finish."""
         code = self.process.returncode
-        if code in (0, EXIT_INTERRUPTED):
+        if code == 0:
             return ""
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
         last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+        how = "told to stop, not by this sweep" if code == EXIT_INTERRUPTED else how
         return f"{how}: {last.removeprefix('cnnjax: error: ')}"
 
     def record_failure(self) -> None:
         """Writes the failure into the status of the run that was under way, which may not have been able to."""
         for seed in self.seeds:
             folder = RunFolder(self.arm.folder / f"seed-{seed}")
-            if folder.status().get("state") != "finished":
-                folder.set_status(state="failed", error=self.failure())
+            try:
+                if folder.status().get("state") != "finished":
+                    folder.set_status(state="failed", error=self.failure())
+                    return
+            except errors.UserError:  # a damaged status, which is what the worker has failed of
                 return
 
 
@@ -70,6 +75,13 @@ def command_line(arm: Arm, seeds: Sequence[int]) -> list[str]:
     """The arguments of ``cnnjax`` that train these runs; a user can type them too."""
     settings = [f"--config.{key}={value}" for key, value in arm.overrides.items()]
     return ["train", str(arm.recipe), *settings, "--run", str(arm.folder), "--seeds", ",".join(map(str, seeds))]
+
+
+def shares(count: int) -> list[list[int]]:
+    """The cores of each of ``count`` workers: as many for each, because a result depends on how many; one: not pinned."""
+    cores = usable_cores()
+    size = max(1, len(cores) // count)
+    return [[cores[(first * size + i) % len(cores)] for i in range(size)] for first in range(count)] if count > 1 else [[]]
 
 
 def default_count() -> int:

@@ -91,8 +91,9 @@ class Checkpoints:
         """
         self._clear_unfinished()
         for step in reversed(self.steps()):
-            manifest = json.loads(self._manifest(step).read_text())
-            if damage := _damage(self._directory / str(step), manifest["files"]):
+            manifest = _read_manifest(self._manifest(step))
+            damage = _damage(self._directory / str(step), manifest["files"]) if manifest else "its manifest is damaged"
+            if damage:
                 self._set_aside(step, damage)
                 continue
             _check_same(manifest["tree"], _describe(abstract), self._directory / str(step))
@@ -160,6 +161,15 @@ def _check_same(found: dict[str, Any], expected: dict[str, Any], folder: pathlib
             raise errors.UserError(
                 f"{folder} is a checkpoint of another model: it has {have} for {name}, expected {want}"
             )
+
+
+def _read_manifest(file: pathlib.Path) -> dict[str, Any]:
+    """A manifest; empty if it is damaged."""
+    try:
+        manifest = json.loads(file.read_text())
+    except ValueError:
+        return {}
+    return manifest if isinstance(manifest, dict) and {"files", "tree"} <= manifest.keys() else {}
 
 
 def _hashes(folder: pathlib.Path) -> dict[str, str]:

@@ -136,12 +136,13 @@ def _train(
                 folder.set_status(step=done, seconds=seconds, examples_per_second=round(rate, 1), row=row)
                 logged_at, logged_step = now, done
 
-            if plan.due("save", done) or stopped():
+            stop_here = stopped()
+            if plan.due("save", done) or stop_here:
                 if not program.finite({"state": state, "sums": sums}):
                     say(f"{folder.path}: a parameter is not finite at step {done}; the run ends here as diverged")
                     return finish("diverged", done, {})
                 checkpoints.save(done, {"state": state, "sums": sums})
-            if stopped() and done < program.steps:
+            if stop_here and done < program.steps:
                 checkpoints.wait()
                 say(f"{folder.path}: stopped and saved at step {done} of {program.steps}")
                 raise Interrupted

@@ -17,7 +17,7 @@ from cnnjax import config as configs
 from cnnjax import errors
 from cnnjax.train import files
 
-EXACT = ("packages", "machine", "device", "device_count", "cores", "parallel", "steps_per_dispatch")
+EXACT = ("packages", "machine", "device", "device_count", "cores", "parallel", "steps_per_dispatch", "data")
 """What must be the same for a resumed run to be bit-identical to an uninterrupted one."""
 
 
@@ -65,7 +65,7 @@ class RunFolder:
         before = record.get("environment", {})
         changed = [key for key in EXACT if before.get(key) != environment[key]]
         if changed:
-            what = "; ".join(f"{key}: {_short(before.get(key))} -> {_short(environment[key])}" for key in changed)
+            what = "; ".join(_change(key, before.get(key), environment[key]) for key in changed)
             say(f"{self.path}: resumed in another environment, not bit-exact ({what})")
             files.write_json(file, {**record, "environment": environment, "resumed_from": before})
 
@@ -146,5 +146,8 @@ def _difference(have: dict[str, Any], want: configs.ConfigDict) -> str:
     return "; ".join(shown) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def _short(value: Any) -> str:
-    return f"{len(value)} packages" if isinstance(value, dict) else str(value)
+def _change(name: str, before: Any, after: Any) -> str:
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+        return "; ".join(_change(key, before.get(key), after.get(key)) for key in keys)
+    return f"{name}: {before} -> {after}"

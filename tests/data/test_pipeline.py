@@ -34,8 +34,8 @@ def test_epochs_and_seeds_differ(seed, epoch):
 def test_the_batches_of_an_epoch_are_its_permutation_cut_up():
     arrays = {"image": jnp.arange(10 * 4).reshape(10, 2, 2, 1).astype(jnp.uint8), "label": jnp.arange(10) % 3}
     order = pipeline.permutation(jax.random.key(0), 5, 10)
-    at = jax.jit(pipeline.batch_at, static_argnames="batch_size")
-    batches = [at(arrays, order, jnp.int32(step), batch_size=3) for step in range(pipeline.steps_per_epoch(10, 3))]
+    at = jax.jit(lambda step: pipeline.take(arrays, pipeline.batch_indices(order, step, 3)))
+    batches = [at(jnp.int32(step)) for step in range(pipeline.steps_per_epoch(10, 3))]
     assert len(batches) == 3
     np.testing.assert_array_equal(np.concatenate([batch["index"] for batch in batches]), order[:9])
     for batch in batches:
@@ -52,8 +52,6 @@ def test_the_examples_left_over_change_with_the_epoch():
 def test_a_batch_that_does_not_fit_is_refused(batch_size):
     with pytest.raises(UserError, match=f"batch size {batch_size} .* expected 1 to 10"):
         pipeline.steps_per_epoch(10, batch_size)
-    with pytest.raises(UserError, match="batch size"):
-        pipeline.batch_at({"label": jnp.arange(10)}, jnp.arange(10), 0, batch_size)
 
 
 @settings(deadline=None, max_examples=25)
