@@ -18,7 +18,18 @@ ASSUMED_FLOPS = 2e10
 
 
 def work(arm: Arm) -> float:
-    """FLOPs of training one run of an arm: three passes (forward, two gradients) over every example of every step."""
+    """FLOPs of training one run of an arm: three passes (forward, two gradients) over every example of every step.
+
+    Raises:
+      UserError: there is no such network, set or batch.
+    """
+    try:
+        return _work(arm)
+    except errors.UserError as error:
+        raise errors.UserError(f"arm {arm.name}: {error}") from None
+
+
+def _work(arm: Arm) -> float:
     shape, count = _input(arm.config.dataset.name, arm.config.dataset.train, arm.config.execution.data_dir)
     steps = configs.steps(
         arm.config.duration, pipeline.steps_per_epoch(count, arm.config.batch_size), arm.config.batch_size

@@ -81,7 +81,9 @@ def shares(count: int) -> list[list[int]]:
     """The cores of each of ``count`` workers: as many for each, because a result depends on how many; one: not pinned."""
     cores = usable_cores()
     size = max(1, len(cores) // count)
-    return [[cores[(first * size + i) % len(cores)] for i in range(size)] for first in range(count)] if count > 1 else [[]]
+    return (
+        [[cores[(first * size + i) % len(cores)] for i in range(size)] for first in range(count)] if count > 1 else [[]]
+    )
 
 
 def default_count() -> int:

@@ -64,7 +64,7 @@ class RunFolder:
             raise errors.UserError(f"{self.path} holds another run: {_difference(record.get('config', {}), config)}")
         before = record.get("environment", {})
         changed = [key for key in EXACT if before.get(key) != environment[key]]
-        if changed:
+        if changed and self.status().get("state") != "finished":
             what = "; ".join(_change(key, before.get(key), environment[key]) for key in changed)
             say(f"{self.path}: resumed in another environment, not bit-exact ({what})")
             files.write_json(file, {**record, "environment": environment, "resumed_from": before})
