@@ -57,7 +57,6 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
         )
         free = workers.shares(count)
         active: list[workers.Worker] = []
-        told: set[str] = set()
         failures: list[str] = []
         told = False
         with _stop_signal() as stopped, _display(sweep, console) as show:
@@ -70,9 +69,7 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
                         # Once: a worker that has saved answers a second signal by dying of it.
                         told = True
                         for worker in active:
-                            if worker.arm.name not in told:
-                                worker.process.terminate()
-                                told.add(worker.arm.name)
+                            worker.process.terminate()
                     time.sleep(POLL_S)
                     for worker in [each for each in active if each.process.poll() is not None]:
                         active.remove(worker)
