@@ -48,7 +48,7 @@ def prepare(
     Several processes may call this at once: one prepares, the others wait for it. A set appears whole or not at all.
 
     Args:
-      name: one of `BUILDERS`, or a name of TFDS's own (``name`` or ``name/config``; these need the ``prepare`` extra).
+      name: one of `BUILDERS`, or a name of TFDS's own (``name`` or ``name/config``; these need the ``tensorflow`` extra).
       data_dir: default: `prepared.default_data_dir`.
       source: where the original files are: a folder or, for cifar10, an archive. Without it, ``downloads/manual`` below
         ``data_dir`` is searched and then the network.
@@ -223,7 +223,7 @@ def _not_prepared(name: str, root: Path) -> UserError:
     if name.partition("/")[0] not in _names_of_tfds():
         return errors.unknown("data set", name, _available(name, root), f"looked for a prepared one in {root}")
     return UserError(
-        f"data set {name!r} is not prepared in {root}; run `pip install 'cnnjax[prepare]'` (TensorFlow, once) and "
+        f"data set {name!r} is not prepared in {root}; run `pip install 'cnnjax[tensorflow]'` (TensorFlow, once) and "
         f"`cnnjax data prepare {name}`; ready: {', '.join(sorted({'digits', *prepared.names(root)}))}"
     )
 
@@ -232,6 +232,6 @@ def _needs_conversion(found: prepared.Prepared) -> UserError:
     formats = " and ".join(sorted(found.formats))
     return UserError(
         f"data set {found.name!r} in {found.folder} is stored as {formats}, expected array_record; convert it once, "
-        f"where `pip install tensorflow apache-beam` was run: python -m tensorflow_datasets.scripts.convert_format "
+        f"where `pip install 'cnnjax[tensorflow]'` was run: python -m tensorflow_datasets.scripts.convert_format "
         f"--dataset_version_dir={found.folder} --out_file_format=array_record"
     )

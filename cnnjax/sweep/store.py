@@ -118,11 +118,16 @@ def _row(run: pathlib.Path) -> dict[str, dict[str, Any]]:
     columns = dict(zip(COLUMNS, (*_names(run), _seed(run)), strict=False))
     try:
         asked, status = _read(run / "run.json"), _read(run / "status.json")
-        flat = dict(_flatten(asked["config"], "config")) | dict(_flatten(asked.get("environment") or {}, "environment"))
+        flat = {
+            name: value
+            for section in ("config", "environment")
+            for name, value in _flatten(asked.get(section) or {}, section)
+        }
         summary = {name: _number(value) for name, value in (status.get("summary") or {}).items()}
         columns |= {name: status.get(name) for name in _STATUS}
-        columns |= {name: asked.get(name) for name in ("parameters", "hash")}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        columns["state"] = columns["state"] or "running"  # it has not said anything yet
+        columns |= {name: asked.get(name, status.get(name)) for name in ("parameters", "hash")}
+    except (OSError, ValueError, TypeError, AttributeError) as problem:
         reason = f"{type(problem).__name__}: {problem}".replace("\n", " ").replace(str(run) + "/", "")
         return {"columns": columns | {"state": "unreadable", "error": reason}, "summary": {}, "details": {}}
     return {"columns": columns, "summary": summary, "details": flat}
@@ -133,6 +138,9 @@ def _column(values: list[Any]) -> pandas.Series:
 
 
 def _read(file: pathlib.Path) -> dict[str, Any]:
+    """A file that is not there yet, or that a run failed before, is empty."""
+    if not file.exists():
+        return {}
     content = json.loads(file.read_bytes())
     if not isinstance(content, dict):
         raise ValueError(f"{file.name} is not an object")

@@ -85,21 +85,38 @@ def test_a_folder_with_only_a_lock_is_no_run_yet(write_run):
 
 @pytest.mark.parametrize(
     ("file", "content"),
-    [("status.json", '{"state": "fin'), ("run.json", "[]"), ("run.json", "{}"), ("status.json", None)],
+    [("status.json", '{"state": "fin'), ("run.json", "[]"), ("run.json", ""), ("status.json", '{"summary": 3}')],
 )
 def test_unreadable_files_make_an_unreadable_row_beside_the_others(write_run, file, content):
     write_run("plain20", seed=0, config={"depth": 20})
     run = write_run("plain20", seed=1)
-    if content is None:
-        (run / file).unlink()
-    else:
-        (run / file).write_text(content)
+    (run / file).write_text(content)
     rows = store.load(run.parent).set_index("seed")
     assert rows.loc[1, "state"] == "unreadable"
     assert rows.loc[1, "error"]
     assert str(run) not in rows.loc[1, "error"]
     assert rows.loc[0, "state"] == "finished"
     assert repr(rows.loc[0, "config.depth"]) == "20"  # not 20.0 because another run lacks it
+
+
+def test_a_run_that_has_not_said_anything_yet_is_running(write_run):
+    run = write_run("plain20")
+    (run / "status.json").unlink()
+    assert store.load(run)[["state", "hash"]].values.tolist() == [["running", "plain200"]]
+
+
+def test_a_run_that_failed_before_it_began_says_why(write_run):
+    run = write_run("plain20", status={"state": "failed", "outcome": None, "error": "no such data set"})
+    (run / "run.json").unlink()
+    assert store.load(run)[["state", "error"]].values.tolist() == [["failed", "no such data set"]]
+
+
+def test_parameters_may_be_told_with_the_status(write_run):
+    run = write_run("plain20", status={"parameters": 7})
+    asked = json.loads((run / "run.json").read_text())
+    del asked["parameters"]
+    (run / "run.json").write_text(json.dumps(asked))
+    assert store.load(run)["parameters"].tolist() == [7]
 
 
 def test_curves_are_long(write_run):
