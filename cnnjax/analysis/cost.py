@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.extend import core
 
 
 def macs(function: Callable[..., Any], *arguments: Any) -> int:
@@ -41,5 +42,5 @@ def _macs(jaxpr: Any) -> int:
             total += equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
         else:
             times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-            total += times * sum(_macs(body) for body in jax.core.jaxprs_in_params(equation.params))
+            total += times * sum(_macs(body) for body in core.jaxprs_in_params(equation.params))
     return total
