@@ -5,6 +5,7 @@ them.
 """
 
 import argparse
+import logging
 import os
 import pathlib
 import signal
@@ -50,6 +51,8 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
         os.sched_setaffinity(0, options.cores)
     if options.until_stdin_closes:
         threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Orbax logs a save that fails with the tracebacks of its threads; we say it in a line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     from cnnjax import config as configs
     from cnnjax.train import loop
     from cnnjax.train.program import Program

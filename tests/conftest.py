@@ -7,9 +7,10 @@ import sys
 import tempfile
 from collections.abc import Callable
 
+QUICK_COMPILE = "--xla_backend_optimization_level=0"
 # Before anything imports JAX: the devices are counted once.
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8 " + QUICK_COMPILE
 _DATA = tempfile.TemporaryDirectory(prefix="cnnjax-data-")
 os.environ["CNNJAX_DATA_DIR"] = _DATA.name
 
@@ -51,7 +52,7 @@ def cnnjax(tmp_path: pathlib.Path) -> Callable[..., subprocess.CompletedProcess[
         return subprocess.run(
             [sys.executable, "-m", "cnnjax", *map(str, arguments)],
             cwd=tmp_path,
-            env={**os.environ, "XLA_FLAGS": "", **environment},
+            env={**os.environ, "XLA_FLAGS": QUICK_COMPILE, **environment},
             capture_output=True,
             text=True,
             timeout=timeout,

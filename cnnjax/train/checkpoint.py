@@ -6,11 +6,14 @@ manifest is set aside.
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
 import json
+import os
 import pathlib
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,6 +23,9 @@ import orbax.checkpoint as ocp
 
 from cnnjax import errors
 from cnnjax.train import files
+
+_OVERHEAD = 1 << 16
+"""Bytes of a checkpoint beside its arrays, generously."""
 
 
 class Checkpoints:
@@ -43,7 +49,8 @@ class Checkpoints:
     ):
         self._directory = directory.absolute()
         self._keep, self._at, self._best, self._say = max(keep, 1), frozenset(at), best, say
-        self._orbax = ocp.StandardCheckpointer()
+        # A directory that cannot be made is an error at once; made in the background, threads wait for it for 20 minutes.
+        self._orbax = ocp.StandardCheckpointer(async_options=ocp.AsyncOptions(create_directories_asynchronously=False))
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "commit")
         self._pending: concurrent.futures.Future[None] | None = None
 
@@ -55,7 +62,8 @@ class Checkpoints:
             self.wait()
         finally:
             self._thread.shutdown()
-            self._orbax.close()
+            with contextlib.suppress(Exception):  # raises again what a save raised, and what we have said by then
+                self._orbax.close()
 
     def steps(self) -> list[int]:
         """Steps that have been committed with a manifest, in order."""
@@ -69,6 +77,7 @@ class Checkpoints:
         # The arrays are donated to the next step while this thread still writes: give it copies.
         copy = jax.tree.map(jnp.copy, tree)
         try:
+            _check_room(self._directory, sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)))
             self._orbax.save(self._directory / str(step), copy, force=True)
         except Exception as error:
             raise _cannot_save(self._directory / str(step), error) from error
@@ -200,6 +209,14 @@ def _damage(folder: pathlib.Path, expected: dict[str, str]) -> str:
         if found[name] != expected[name]:
             return f"the sha256 of {name} differs"
     return ""
+
+
+def _check_room(directory: pathlib.Path, size: int) -> None:
+    """Raises the system's error where ``size`` bytes more cannot be written: Orbax takes pages to say so."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size + _OVERHEAD)
 
 
 def _cannot_save(folder: pathlib.Path, error: Exception) -> errors.UserError:

@@ -1,8 +1,10 @@
 """Files that are whole at every moment."""
 
+import contextlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -11,7 +13,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w") as file:
+        with _named(path), temporary.open("w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -27,7 +29,7 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 
 def append_line(path: pathlib.Path, value: dict[str, Any]) -> None:
     """Appends one JSON object as a line, in one write."""
-    with path.open("a") as file:
+    with _named(path), path.open("a") as file:
         file.write(json.dumps(value) + "\n")
 
 
@@ -41,3 +43,13 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
             except json.JSONDecodeError:
                 break
     return rows
+
+
+@contextlib.contextmanager
+def _named(path: pathlib.Path) -> Iterator[None]:
+    """Adds the file's name to an error of writing it, e.g. on a full disk: the system gives none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
