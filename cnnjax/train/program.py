@@ -50,6 +50,7 @@ class Program:
         }
         self.fingerprints = {name: each.fingerprint for name, each in sets.items()}
         train = sets["train"]
+        self.steps_per_epoch = pipeline.steps_per_epoch(len(train.labels), batch)
         flip = config.task.flip and config.dataset.name not in UNMIRRORED
         if flip != config.task.flip:
             say(f"task.flip is off: mirrored images of {config.dataset.name} are no longer of their class")
@@ -63,7 +64,6 @@ class Program:
             model.clone(bn_axis=self.layout.axis) if "bn_axis" in models.entry(config.model.name).fields else model
         )
 
-        self.steps_per_epoch = pipeline.steps_per_epoch(len(train.labels), batch)
         self.steps = self.duration(config.duration)
         self.schedule = schedule.make(config.schedule, self.steps_per_epoch, batch)
         self.optimizer = optimizer.make(config.optimizer, self.schedule)

@@ -1,0 +1,128 @@
+"""The optimiser against loops in numpy, and which parameters decay."""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+import pytest
+
+from cnnjax import errors, models
+from cnnjax.nn import stacking
+from cnnjax.train import optimizer
+
+BASE = {
+    "momentum": 0.9,
+    "nesterov": False,
+    "weight_decay": 0.05,
+    "decay": "coupled",
+    "decay_multipliers": (("kernel$", 1.0), ("(scale|bias)$", 1.0)),
+}
+
+
+def make(rate=lambda step: 1.0, **changes):
+    return optimizer.make(ml_collections.ConfigDict({**BASE, **changes}), rate)
+
+
+def slow_sgd(params, gradients, rates, momentum, nesterov, decay, coupled, multipliers):
+    """The update rule parameter by parameter, number by number."""
+    params = {name: value.astype(np.float64) for name, value in params.items()}
+    velocity = {name: np.zeros(value.shape) for name, value in params.items()}
+    for step, rate in enumerate(rates):
+        for name, w in params.items():
+            penalty = decay * multipliers[name] * w
+            g = gradients[step][name] + (penalty if coupled else 0)
+            velocity[name] = momentum * velocity[name] + g
+            change = g + momentum * velocity[name] if nesterov else velocity[name]
+            params[name] = w - rate * (change + (0 if coupled else penalty))
+    return params
+
+
+@pytest.mark.parametrize(("decay", "nesterov"), [*itertools.product(["coupled", "decoupled"], [False, True])])
+def test_several_steps_with_a_changing_rate(decay, nesterov):
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (3, 2), "scale": (2,), "bias": (2,)}
+    draw = lambda: {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}  # noqa: E731
+    start, gradients = draw(), [draw() for _ in range(6)]
+    rates = [0.1, 0.1, 0.1, 0.01, 0.01, 0.5]
+    patterns = (("kernel$", 1.0), ("scale$", 0.5), ("bias$", 0.0))
+    transformation = make(
+        lambda step: jnp.array(rates)[step], decay=decay, nesterov=nesterov, decay_multipliers=patterns
+    )
+    params, state = start, transformation.init(start)
+    for each in gradients:
+        changes, state = transformation.update(each, state, params)
+        params = optax.apply_updates(params, changes)
+    multipliers = {"kernel": 1.0, "scale": 0.5, "bias": 0.0}
+    expected = slow_sgd(start, gradients, rates, 0.9, nesterov, 0.05, decay == "coupled", multipliers)
+    other = slow_sgd(start, gradients, rates, 0.9, nesterov, 0.05, decay != "coupled", multipliers)
+    for name in shapes:
+        np.testing.assert_allclose(params[name], expected[name], rtol=1e-5, atol=1e-6)
+    assert np.abs(params["kernel"] - other["kernel"]).max() > 1e-3  # so that the two kinds are told apart
+
+
+def test_an_unknown_kind_of_decay():
+    with pytest.raises(errors.UserError, match=r"unknown kind of weight decay 'couple'; did you mean coupled"):
+        make(decay="couple")
+
+
+@functools.cache
+def shapes(scan):
+    model = models.create("resnet_cifar", depth=32, width=4, scan=scan)
+    return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
+
+
+PATTERNS = (
+    ("^stage2/block3/", 0.0),
+    ("^stage3/block[45]/conv2/kernel$", 3.0),
+    ("^stage1/.*scale$", 0.25),
+    ("kernel$", 1.0),
+    ("(scale|bias)$", 0.5),
+)
+
+
+def expected_multiplier(name):
+    if name.startswith("stage2/block3/"):
+        return 0.0
+    if name in ("stage3/block4/conv2/kernel", "stage3/block5/conv2/kernel"):
+        return 3.0
+    if name.startswith("stage1/") and name.endswith("scale"):
+        return 0.25
+    return 1.0 if name.endswith("kernel") else 0.5
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_the_first_pattern_found_in_the_unstacked_name_decides(scan):
+    tree = optimizer.multipliers(shapes(scan), PATTERNS)
+    assert jax.tree.structure(tree) == jax.tree.structure(shapes(scan))
+    found = {name: float(leaf.squeeze()) for name, leaf in stacking.names(tree).items()}
+    assert found == {name: expected_multiplier(name) for name in stacking.names(shapes(False))}
+    assert sorted(set(found.values())) == [0.0, 0.25, 0.5, 1.0, 3.0]
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_a_single_block_of_a_scanned_stage_can_be_spared(scan):
+    params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), shapes(scan))
+    transformation = make(decay_multipliers=(("^stage2/block3/", 0.0), ("", 1.0)), weight_decay=0.25)
+    changes, _ = transformation.update(jax.tree.map(jnp.zeros_like, params), transformation.init(params), params)
+    for name, change in stacking.names(changes).items():
+        np.testing.assert_array_equal(change, 0.0 if name.startswith("stage2/block3/") else -0.25, err_msg=name)
+
+
+def test_every_parameter_must_be_covered():
+    with pytest.raises(errors.UserError, match=r"nothing matches '\S+bias' \(patterns: kernel\$, scale\$\)"):
+        optimizer.multipliers(shapes(True), (("kernel$", 1.0), ("scale$", 1.0)))
+
+
+@pytest.mark.parametrize("pattern", ["^stage4/", "stage2/block6/", "block2_to_5", "kernel$"])
+def test_a_pattern_that_decides_nothing_is_a_mistake(pattern):
+    patterns = (
+        (("kernel$|scale$|bias$", 1.0), ("^stage4/|^kernel$", 1.0))
+        if pattern == "kernel$"
+        else ((pattern, 0.0), ("", 1.0))
+    )
+    with pytest.raises(errors.UserError, match="nothing is decided by"):
+        optimizer.multipliers(shapes(True), patterns)

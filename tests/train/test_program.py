@@ -1,0 +1,114 @@
+"""A configuration, made ready to run: compiled once, whatever the seed, the epoch and the number of steps."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from cnnjax import config as configs
+from cnnjax import errors
+from cnnjax.train.program import Program
+
+
+def bits(state: Any) -> list[bytes]:
+    raw = state.replace(rng=jax.random.key_data(state.rng))
+    return [np.array(leaf).tobytes() for leaf in jax.tree.leaves(raw)]
+
+
+def steps(program: Program, *counts: int, seed: int = 0) -> tuple[Any, Any]:
+    """State and sums after dispatches of so many steps."""
+    state, sums, done = program.init(seed), program.zero(), 0
+    for count in counts:
+        state, sums = program.run(state, sums, done, count)
+        done += count
+    return state, sums
+
+
+@pytest.mark.parametrize("counts", [(1, 10), (5, 6), (4, 4, 3), (1,) * 11])
+def test_so_many_steps_in_any_pieces(counts: tuple[int, ...], program: Program) -> None:
+    (whole, whole_sums), (state, sums) = steps(program, 11), steps(program, *counts)
+    assert int(state.step) == 11
+    assert bits(state) == bits(whole)
+    assert program.task.compute(sums) == program.task.compute(whole_sums)
+
+
+def test_compiled_once(recipe: configs.ConfigDict) -> None:
+    """For every epoch, every number of steps and every seed there is one program."""
+    program = Program(recipe)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: compiled.append(event) if event.endswith("backend_compile_duration") else None
+    )
+    state, sums = program.init(0), program.zero()
+    state, sums = program.run(state, sums, 0, 4)
+    program.evaluate(state, "train")
+    program.evaluate(state, "test")
+    assert compiled, "the listener hears compilations"
+    compiled.clear()
+    for done, count in ((4, 4), (8, 3), (11, 11)):
+        state, sums = program.run(state, sums, done, count)
+        program.evaluate(state, "train")
+        program.evaluate(state, "test")
+        sums = program.zero()
+    state = program.init(1)
+    program.run(state, sums, 0, 4)
+    assert compiled == []
+
+
+def test_state_is_donated(program: Program) -> None:
+    state, sums = program.init(0), program.zero()
+    after, _ = program.run(state, sums, 0, 1)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params) + jax.tree.leaves(state.opt_state))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))
+
+
+def test_seed_decides(program: Program) -> None:
+    assert bits(program.init(3)) == bits(program.init(3))
+    one, other = program.init(3), program.init(4)
+    assert bits(one) != bits(other)
+    (_, first), (_, second) = steps(program, 1, seed=3), steps(program, 1, seed=4)
+    assert float(first["loss"]) != float(second["loss"])
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_seed_out_of_range(seed: int, program: Program) -> None:
+    with pytest.raises(errors.UserError, match="a seed lies in 0"):
+        program.init(seed)
+
+
+def test_metric_counts_every_example_of_the_batches(program: Program) -> None:
+    _, sums = steps(program, 4, 4)
+    assert float(sums["count"]) == 8 * 128
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"batch_size": 2000}, "batch size 2000 does not fit a set of 1437 examples"),
+        ({"batch_size": 0}, "batch size 0 does not fit"),
+        ({"model.bn_group": 7}, "BN groups of 7 do not divide a batch of 128"),
+        ({"model.depth": 9}, "6n"),
+        ({"model.name": "resnet_cifer"}, "did you mean resnet_cifar"),
+        ({"model.shortcut": "D"}, "shortcut"),
+        ({"dataset.name": "digit"}, "did you mean digits"),
+        ({"duration": "soon"}, "a duration is written"),
+        ({"optimizer.decay": "none"}, "unknown kind of weight decay 'none'"),
+        ({"optimizer.decay_multipliers": (("kernel$", 1.0),)}, "nothing matches"),
+        ({"evaluation.batch_size": 0}, "expected at least 1"),
+        ({"execution.devices": 9}, "execution.devices = 9, but there are 8"),
+        ({"execution.parallel": "xmap"}, "unknown execution.parallel 'xmap'"),
+    ],
+)
+def test_what_cannot_be(overrides: dict[str, Any], words: str, recipe: configs.ConfigDict) -> None:
+    with pytest.raises(errors.UserError) as caught:
+        Program(configs.override(recipe, overrides))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_digits_are_not_mirrored(recipe: configs.ConfigDict) -> None:
+    said: list[str] = []
+    program = Program(configs.override(recipe, {"task.flip": True}), said.append)
+    assert program.task.flip is False
+    assert said == ["task.flip is off: mirrored images of digits are no longer of their class"]

@@ -1,0 +1,55 @@
+"""Learning rates at the steps where they change."""
+
+import jax
+import ml_collections
+import pytest
+
+from cnnjax import errors
+from cnnjax.train import schedule
+
+BASE = {
+    "learning_rate": 0.1,
+    "boundaries": ("32000 steps", "48000 steps"),
+    "factor": 0.1,
+    "warmup": "0 steps",
+    "warmup_learning_rate": 0.01,
+}
+
+
+def rates(steps, steps_per_epoch=390, batch_size=128, **changes):
+    rate = schedule.make(ml_collections.ConfigDict({**BASE, **changes}), steps_per_epoch, batch_size)
+    return {step: pytest.approx(float(rate(step)), rel=1e-6) for step in steps}
+
+
+def test_the_papers():
+    """He et al. 2015, §4.2: 0.1, divided by 10 at 32k and 48k of 64k iterations."""
+    expected = {0: 0.1, 1: 0.1, 31999: 0.1, 32000: 0.01, 47999: 0.01, 48000: 0.001, 63999: 0.001}
+    assert rates(expected) == expected
+
+
+def test_the_papers_warm_up_of_110_layers():
+    """Same place: 0.01 at first (about 400 iterations), then back to 0.1."""
+    expected = {0: 0.01, 399: 0.01, 400: 0.1, 32000: 0.01}
+    assert rates(expected, warmup="400 steps") == expected
+
+
+def test_durations_in_epochs_and_examples():
+    expected = {0: 0.01, 49: 0.01, 50: 0.1, 74: 0.1, 75: 0.05, 99: 0.05, 100: 0.025}
+    changes = {"boundaries": ("7.5 epochs", "3200 examples"), "warmup": "5 epochs", "factor": 0.5}
+    assert rates(expected, steps_per_epoch=10, batch_size=32, **changes) == expected
+
+
+def test_without_boundaries_it_is_constant():
+    assert rates([0, 10**6], boundaries=()) == {0: 0.1, 10**6: 0.1}
+
+
+def test_a_traced_step_gives_the_same():
+    rate = schedule.make(ml_collections.ConfigDict(BASE), 390, 128)
+    assert float(jax.jit(rate)(47999)) == pytest.approx(0.01, rel=1e-6)
+    assert jax.jit(rate)(0).dtype == "float32"
+
+
+@pytest.mark.parametrize("changes", [{"boundaries": ("soon",)}, {"boundaries": (32000,)}, {"warmup": "400"}])
+def test_what_is_no_duration_is_said(changes):
+    with pytest.raises(errors.UserError, match="a duration is written '20 epochs'"):
+        rates([0], **changes)
