@@ -318,5 +318,7 @@ def _leave_devices_to_workers() -> None:
 
 def _end_with_parent() -> None:
     """Ends this process when the other end of its standard input is gone: a kill -9 of the parent included."""
-    sys.stdin.buffer.read()
+    # The file descriptor, not `sys.stdin`: a thread that waits inside of a buffered reader aborts the interpreter's exit.
+    while os.read(0, 4096):
+        pass
     os._exit(EXIT_FAILED)
