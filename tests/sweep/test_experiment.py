@@ -1,0 +1,97 @@
+"""Experiments: a question as data."""
+
+import pathlib
+
+import pytest
+
+from cnnjax import errors
+from cnnjax.sweep import experiment
+from cnnjax.sweep.experiment import Claim, Experiment, Scale, product
+
+DEGRADATION = pathlib.Path(__file__).parents[2] / "experiments" / "degradation.py"
+
+
+def scale(**changes: object) -> Scale:
+    return Scale(
+        **{"config": "x.py", "arms": {"a": {}, "b": {}}, "roles": {"one": "a", "two": "b"}, "seeds": (0,), **changes}
+    )
+
+
+def make(claims: tuple[Claim, ...] = (), **scales: Scale) -> Experiment:
+    return Experiment("?", "a paper", scales or {"digits": scale()}, claims)
+
+
+def test_product_joins_names_and_merges_overrides_in_order() -> None:
+    arms = product(kind={"p": {"x": 1, "y": 1}, "r": {"x": 2}}, depth={"20": {"d": 20}, "32": {"d": 32, "y": 3}})
+    assert list(arms) == ["p-20", "p-32", "r-20", "r-32"]
+    assert arms["p-32"] == {"x": 1, "y": 3, "d": 32}
+    assert arms["r-20"] == {"x": 2, "d": 20}
+    assert product() == {"": {}}
+
+
+def test_first_scale_is_the_default() -> None:
+    found = make(small=scale(note="s"), large=scale(note="l"))
+    assert found.scale()[0] == found.scale("small")[0] == "small"
+    assert found.scale("large")[1].note == "l"
+    with pytest.raises(errors.UserError, match="unknown scale 'larg'; did you mean large"):
+        found.scale("larg")
+
+
+@pytest.mark.parametrize("roles", [{"one": "a"}, {"one": "a", "two": "c"}])
+def test_claim_about_a_role_that_no_arm_plays(roles: dict[str, str]) -> None:
+    claim = Claim("One beats two.", "test/error", {"one": -1, "two": 1})
+    make((claim,))
+    with pytest.raises(
+        errors.UserError, match=r"scale 'digits' has no arm for the role 'two' of the claim 'One beats two\.'"
+    ):
+        make((claim,), digits=scale(roles=roles))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "A", "-a", "a b", ".lock", "a\n"])
+def test_arm_that_is_no_folder_name(name: str) -> None:
+    with pytest.raises(errors.UserError, match="an arm is a folder name"):
+        make(digits=scale(arms={name: {}}, roles={}))
+
+
+@pytest.mark.parametrize("name", ["plain20", "lr=0.1", "a-b_c+d", "0"])
+def test_arm_that_is(name: str) -> None:
+    assert list(make(digits=scale(arms={name: {}}, roles={})).scale()[1].arms) == [name]
+
+
+def test_loaded_from_a_file(write_experiment, tmp_path: pathlib.Path) -> None:
+    path = write_experiment(tmp_path)
+    found = experiment.load(path)
+    assert found.name == "tiny"
+    assert found.path == path.resolve()
+    assert list(found.scales) == ["digits", "small"]
+
+
+def test_file_that_is_not_there(write_experiment, tmp_path: pathlib.Path) -> None:
+    write_experiment(tmp_path)
+    with pytest.raises(errors.UserError, match=r"unknown experiment file .*tinny\.py'; did you mean .*tiny\.py"):
+        experiment.load(tmp_path / "tinny.py")
+
+
+@pytest.mark.parametrize("text", ["", "experiment = 3", "from cnnjax.sweep.experiment import Experiment as experiment"])
+def test_file_without_an_experiment(text: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "empty.py"
+    path.write_text(text)
+    with pytest.raises(errors.UserError, match="an experiment's file defines"):
+        experiment.load(path)
+
+
+def test_degradation_asks_what_the_paper_claims() -> None:
+    found = experiment.load(DEGRADATION)
+    name, digits = found.scale()
+    assert name == "digits"
+    assert list(found.scales) == ["digits", "cifar10"]
+    assert len(digits.seeds) >= 5
+    assert len(found.scales["cifar10"].seeds) >= 3
+    for each in found.scales.values():
+        for arm, changes in each.arms.items():
+            assert arm == f"{'plain' if changes['model.shortcut'] == 'none' else 'residual'}{changes['model.depth']}"
+        assert {arm for arm in each.arms if arm.startswith("plain")} == {
+            arm.replace("residual", "plain") for arm in each.arms if arm.startswith("residual")
+        }
+    assert len(found.claims) == 5
+    assert all(claim.paper and sum(claim.contrast.values()) == 0 for claim in found.claims)
