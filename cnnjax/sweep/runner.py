@@ -71,7 +71,7 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
                         for worker in active:
                             worker.process.terminate()
                     time.sleep(POLL_S)
-                    for worker in [each for each in active if each.process.poll() is not None]:
+                    for worker in [each for each in active if each.ended()]:
                         active.remove(worker)
                         free.append(list(worker.cores))
                         if not stopped() and (failure := worker.failure()):
@@ -80,7 +80,7 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
                     show()
             finally:
                 for worker in active:
-                    worker.process.kill()
+                    worker.kill()
         if stopped():
             raise Interrupted
     return failures

@@ -36,6 +36,20 @@ class Worker:
         """What it printed."""
         return self.arm.folder / "worker.log"
 
+    def ended(self) -> bool:
+        """Whether it has ended; nothing of it is held open then."""
+        if self.process.poll() is None:
+            return False
+        if self.process.stdin:
+            self.process.stdin.close()
+        return True
+
+    def kill(self) -> None:
+        """Ends it without saving."""
+        self.process.kill()
+        self.process.wait()
+        self.ended()
+
     def failure(self) -> str:
         """Why it ended without finishing its runs; empty if it did finish."""
         code = self.process.returncode

@@ -1,0 +1,228 @@
+"""The command line: what it prints, how it exits, and one line for whatever a user gets wrong."""
+
+import json
+import pathlib
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from cnnjax import cli
+
+ROOT = pathlib.Path(__file__).parents[1]
+DIGITS, DEGRADATION = ROOT / "configs" / "resnet_cifar_digits.py", ROOT / "experiments" / "degradation.py"
+
+
+@pytest.fixture
+def call(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """Runs a command in this process, in an empty folder: exit status, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = cli.main([str(each) for each in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
+def tree(folder: pathlib.Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+BAD: dict[str, tuple[list[object], str]] = {
+    "no command": ([], "the following arguments are required: COMMAND"),
+    "command": (["trian"], "'trian'"),
+    "option": (["models", "--al"], "unknown argument '--al'"),
+    "setting where none is taken": (["models", "--config.a=1"], "unknown argument '--config.a=1'"),
+    "settings of a report": (["report", DEGRADATION, "--config.seed=1"], "unknown argument '--config.seed=1'"),
+    "no recipe": (["train"], "the following arguments are required: config"),
+    "recipe": (["train", DIGITS.with_name("resnet_cifar_digit.py")], "did you mean"),
+    "recipe that is a folder": (["train", DIGITS.parent], "unknown recipe"),
+    "experiment": (["run", DEGRADATION.with_name("degradatoin.py")], "did you mean"),
+    "recipe for an experiment": (["run", DIGITS], "an experiment's file defines"),
+    "experiment for a recipe": (["train", DEGRADATION], "a recipe defines get_config()"),
+    "scale": (["run", DEGRADATION, "--scale", "digit"], "unknown scale 'digit'; did you mean digits?"),
+    "scale of a report": (["report", DEGRADATION, "--scale", "x"], "unknown scale 'x'; available: cifar10, digits"),
+    "key": (["train", DIGITS, "--config.model.dept=8"], "unknown setting 'config.model.dept'; did you mean"),
+    "key of a sweep": (["run", DEGRADATION, "--config.batchsize=8"], "did you mean config.batch_size"),
+    "group": (["train", DIGITS, "--config.model=8"], "config.model is a group; set one of"),
+    "type": (["train", DIGITS, "--config.batch_size=large"], "config.batch_size is of type int, not 'large'"),
+    "float for an int": (["train", DIGITS, "--config.model.depth=20.5"], "config.model.depth is of type int, not 20.5"),
+    "string for a bool": (["train", DIGITS, "--config.task.flip=yes"], "config.task.flip is of type bool, not 'yes'"),
+    "setting without a value": (["train", DIGITS, "--config.seed"], "written --config.key.name=value"),
+    "option that is none": (["train", DIGITS, "--confg.seed=3"], "unknown argument '--confg.seed=3'"),
+    "duration": (["train", DIGITS, "--config.duration=2 weeks"], "a duration is written"),
+    "data set": (["train", DIGITS, "--config.dataset.name=digit"], "did you mean digits"),
+    "split": (["train", DIGITS, "--config.dataset.train=trian"], "trian"),
+    "depth": (["train", DIGITS, "--config.model.depth=21"], "6n"),
+    "network": (["train", DIGITS, "--config.model.name=resnet_cifat"], "did you mean resnet_cifar"),
+    "batch larger than the set": (["train", DIGITS, "--config.batch_size=1440"], "does not fit a set of 1437"),
+    "no devices": (["train", DIGITS, "--config.execution.devices=99"], "execution.devices = 99, but there are 8"),
+    "mapping": (["train", DIGITS, "--config.execution.parallel=pmpa"], "did you mean pmap"),
+    "seeds": (["train", DIGITS, "--seeds", "one"], "'one'"),
+    "seeds backwards": (["run", DEGRADATION, "--seeds", "4-1"], "'4-1'"),
+    "negative seed": (["run", DEGRADATION, "--seeds=-1"], "'-1'"),
+    "no workers": (["run", DEGRADATION, "--workers", "0"], "'0'"),
+    "workers": (["run", DEGRADATION, "--workers", "many"], "'many'"),
+    "model": (["models", "resnet57"], "unknown model 'resnet57'; did you mean"),
+    "field": (["models", "resnet20", "shortcu=A"], "did you mean shortcut"),
+    "fixed field": (["models", "resnet20", "depth=32"], "fixes depth = 20"),
+    "field's value": (["models", "resnet20", "shortcut=D"], "D"),
+    "field's type": (["models", "resnet20", "width=wide"], "the field width of the model 'resnet20' is of type int"),
+    "depth of a model": (["models", "resnet_cifar", "depth=9"], "6n"),
+    "input": (["models", "resnet20", "--input", "32x32"], "'32x32'"),
+    "set to prepare": (["data", "prepare", "digit"], "did you mean digits"),
+    "nothing to do with data": (["data"], "required: ACTION"),
+    "nothing to export": (["export", "tensorboard", "nowhere"], "nowhere: no such folder of runs"),
+    "form of export": (["export", "csv", "runs"], "'csv'"),
+    "nothing to report": (["report", DEGRADATION], "no such folder of runs"),
+    "folder that is a file": (["train", DIGITS, "--run", DIGITS], "File exists"),
+    "folder that cannot be made": (["train", DIGITS, "--run", "/proc/no/where"], "/proc/no"),
+    "runs that cannot be made": (["run", DEGRADATION, "--runs", "/proc/nowhere"], "/proc/nowhere"),
+    "runs below a file": (["run", DEGRADATION, "--runs", DIGITS], "Not a directory"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input(what: str, call, tmp_path: pathlib.Path) -> None:
+    arguments, words = BAD[what]
+    code, output, errors = call(*arguments)
+    assert code == 2
+    assert output == ""
+    (line,) = errors.splitlines()
+    assert line.startswith("cnnjax: error: ")
+    assert words in line
+    assert list(tmp_path.iterdir()) == [], "nothing is made"
+
+
+def test_bad_input_of_a_process(cnnjax, tmp_path: pathlib.Path) -> None:
+    done = cnnjax("train", DIGITS, "--config.model.depth=21")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("cnnjax: error: ")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_folder_of_something_else(call, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    code, _, errors = call("train", DIGITS, "--run", tmp_path)
+    assert code == 2
+    assert errors == f"cnnjax: error: {tmp_path} is not empty and holds no run; name a new folder\n"
+    assert tree(tmp_path) == {"thesis.tex": b"years of work"}
+
+
+def test_run_folder_of_another_run(call, cnnjax, tmp_path: pathlib.Path, tiny_settings: list[str]) -> None:
+    """A run is trained, exported and left alone; another one is not trained into its folder."""
+    code, output, errors = call("train", *tiny_settings, DIGITS, "--run", "run", "--seeds", "3")
+    run = tmp_path / "run" / "seed-3"
+    assert (code, errors) == (0, "")
+    assert re.fullmatch(
+        r"run/seed-3: completed at step 22, train/loss [\d.]+, train/error [\d.]+, test/loss [\d.]+, test/error [\d.]+\n",
+        output,
+    )
+    before = tree(tmp_path)
+
+    other = [each for each in tiny_settings if "width" not in each]
+    code, output, errors = call("train", DIGITS, *other, "--config.seed=3", "--run", run)
+    assert (code, output) == (2, "")
+    assert errors == f"cnnjax: error: {run} holds another run: model.width = 4 there, 16 here\n"
+    assert tree(tmp_path) == before
+
+    code, output, errors = call("train", DIGITS, *tiny_settings, "--config.seed=3", "--run", run)
+    assert (code, errors) == (0, "")
+    assert output.startswith(f"{run}: completed at step 22")
+    assert tree(tmp_path) == before
+
+    shutil.copytree(run, tmp_path / "runs" / "tiny" / "digits" / "thin" / "seed-3")
+    assert call("export", "tensorboard", "runs", "--to", "events")[0] == 0
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "events" / "tiny" / "digits" / "thin" / "seed-3"))
+    events.Reload()
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for tag in ("lr", "batch/loss", "train/error", "test/error"):
+        found = [(event.step, event.value) for event in events.Scalars(tag)]
+        assert found == [(row["step"], pytest.approx(row[tag], rel=1e-6)) for row in rows]
+
+
+def test_models(call) -> None:
+    code, output, errors = call("models")
+    assert (code, errors) == (0, "")
+    for name in ("resnet20", "resnet56", "plain56", "resnet1202", "resnet_cifar"):
+        assert re.search(rf"\b{name}\b", output)
+
+
+@pytest.mark.parametrize("scan", ["true", "false"])
+def test_layers_of_a_model(scan: str, call) -> None:
+    code, output, errors = call("models", "resnet56", f"scan={scan}")
+    assert (code, errors) == (0, "")
+    assert re.search(r"stage2/block7/conv1\W+16×16×32\W+kernel 3×3×32×32\W+9,216\b", output)
+    assert "853,018 parameters" in output
+    assert "stage3/block9/conv2" in output
+
+
+def test_model_with_fields(call) -> None:
+    assert "269,722 parameters" in call("models", "resnet20")[1]
+    assert "272,474 parameters" in call("models", "resnet20", "shortcut=B")[1]
+
+
+def test_data(call) -> None:
+    code, output, errors = call("data", "list")
+    assert (code, errors) == (0, "")
+    assert {"digits", "cifar10"} <= set(output.split())
+    code, output, errors = call("data", "prepare", "digits")
+    assert (code, errors) == (0, "")
+    assert output.startswith("digits is prepared: ")
+
+
+def test_dry_run_makes_nothing(call, tmp_path: pathlib.Path) -> None:
+    code, output, errors = call("run", DEGRADATION, "--dry-run", "--seeds", "0-2", "--config.model.width=2")
+    assert (code, errors) == (0, "")
+    for arm in ("plain20", "plain56", "residual20", "residual56"):
+        (line,) = [line for line in output.splitlines() if f" {arm} " in line]
+        assert [cell.strip() for cell in line.split("│")][3:5] == ["3", "3"]
+        assert "model.width=2" in output
+    assert "estimate: " in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_of_a_dry_run(call, tmp_path: pathlib.Path) -> None:
+    """Settings may stand anywhere, and have spaces in them."""
+    code, output, errors = call("run", "--config.duration=30 epochs", DEGRADATION, "--dry-run", "--scale", "digits")
+    assert (code, errors) == (0, "")
+    assert "30 epochs" in " ".join(output.split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["train", "--help"]])
+def test_help(arguments: list[str], call) -> None:
+    code, output, errors = call(*arguments)
+    assert (code, errors) == (0, "")
+    assert "usage: cnnjax" in output
+
+
+def test_seeds_are_read() -> None:
+    assert cli._seeds("0-2,7") == (0, 1, 2, 7)
+    assert cli._seeds("3") == (3,)
+    assert cli._seeds("1,1,0-1") == (1, 0)
+
+
+def test_interrupted_before_training(call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is to be saved yet; the exit status is the same."""
+
+    def interrupt(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("cnnjax.train.program.Program", interrupt)
+    assert call("train", DIGITS)[0] == 75
