@@ -1,0 +1,154 @@
+"""Every recipe is complete and locked, and every key of it is read by what it configures."""
+
+import ast
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import pytest
+
+import cnnjax
+from cnnjax import config as configs
+from cnnjax import models
+from cnnjax.train import loop
+from cnnjax.train.program import Program
+from cnnjax.train.run import RunFolder
+
+ROOT = pathlib.Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "configs").rglob("*.py"))
+LIBRARY = pathlib.Path(cnnjax.__file__).parent
+
+# Two steps on digits, whatever the recipe is for.
+SMALL = {
+    "dataset.name": "digits",
+    "task.flip": False,
+    "model.depth": 8,
+    "model.width": 2,
+    "batch_size": 64,
+    "duration": "2 steps",
+    "evaluation.batch_size": 720,
+    "execution.devices": 1,
+    "execution.steps_per_dispatch": 2,
+}
+
+every_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+
+
+def test_there_are_recipes():
+    assert {"resnet_cifar", "resnet_cifar_digits"} <= {path.stem for path in RECIPES}
+
+
+@every_recipe
+def test_a_recipe_is_locked_and_complete(path):
+    config = configs.load(path)
+    assert config.is_locked
+    for key, value in configs.flatten(config).items():
+        assert value is not None or key == "execution.data_dir", f"{key} is None"
+        if isinstance(value, str) and key.split(".")[-1] in ("duration", "every", "log", "warmup"):
+            configs.steps(value, 100, 10)
+    assert set(configs.flatten(config)) == set(configs.flatten(configs.load(ROOT / "configs" / "resnet_cifar.py")))
+
+
+@every_recipe
+def test_a_recipe_says_its_command_and_has_no_logic(path):
+    module = ast.parse(path.read_text())
+    assert f"cnnjax train configs/{path.name}" in ast.get_docstring(module)
+    assert not [node for node in ast.walk(module) if isinstance(node, ast.If | ast.For | ast.While)], "a recipe is data"
+
+
+@every_recipe
+def test_every_leaf_can_be_set_from_a_command_line(path):
+    config = configs.load(path)
+    flat = {key: value for key, value in configs.flatten(config).items() if value is not None}
+    assert configs.parse(config, [f"--config.{key}={value}" for key, value in flat.items()]) == flat
+    assert configs.digest(configs.override(config, flat)) == configs.digest(config)
+
+
+@every_recipe
+def test_a_recipes_network_exists(path):
+    config = configs.load(path)
+    model = models.create(**config.model, num_classes=10)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    assert jax.tree.leaves(shapes["params"])
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Records (id of the group, name) of every read of a setting by a line of the library outside of config.py.
+
+    What is read to be copied, hashed or written down is not used: that goes through config.py or ml_collections.
+    """
+    seen, defaulted = set(), []
+
+    def by_library(frame):
+        file = pathlib.Path(frame.f_code.co_filename)
+        return file.is_relative_to(LIBRARY) and file != LIBRARY / "config.py"
+
+    def recorded(original):
+        def read(self, name, *rest):
+            if by_library(sys._getframe(1)):
+                seen.add((id(self), name))
+            return original(self, name, *rest)
+
+        return read
+
+    def get(self, name, default=None):
+        if by_library(sys._getframe(1)):
+            defaulted.append(name)
+        return original_get(self, name, default)
+
+    kind, original_get = ml_collections.ConfigDict, ml_collections.ConfigDict.get
+    for method in ("__getattr__", "__getitem__"):
+        monkeypatch.setattr(kind, method, recorded(getattr(kind, method)))
+    monkeypatch.setattr(kind, "get", get)
+    yield seen
+    assert defaulted == []
+
+
+def leaves_with_owner(config, prefix=""):
+    for name in config:
+        value = config[name]
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from leaves_with_owner(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, (id(config), name)
+
+
+@every_recipe
+def test_every_key_is_read(path, reads, tmp_path):
+    config = configs.override(configs.load(path), SMALL)
+    status = loop.train(Program(config), config, RunFolder(tmp_path / "run"), lambda line: None)
+    assert status["outcome"] == "completed"
+    unread = [key for key, owner in leaves_with_owner(config) if owner not in reads]
+    assert unread == []
+
+
+def test_a_key_that_nothing_reads_would_be_found(reads):
+    config = ml_collections.ConfigDict({"a": 1, "b": {"c": 2, "d": 3}})
+    scope = {"config": config}
+    exec(compile("config.a, config.b['c']", str(LIBRARY / "somewhere.py"), "exec"), scope)
+    configs.digest(config)
+    assert [key for key, owner in leaves_with_owner(config) if owner not in reads] == ["b.d"]
+
+
+def test_no_setting_is_read_with_a_default():
+    """``config.get("key", default)`` would hide a key that a recipe lacks; so would getattr."""
+    found = []
+    for file in sorted(
+        path for folder in ("train", "tasks", "models", "nn") for path in (LIBRARY / folder).rglob("*.py")
+    ):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            function = ast.unparse(node.func)
+            subject = ast.unparse(node.args[0]) if function in ("getattr", "hasattr") else function.removesuffix(".get")
+            if (function.endswith(".get") or function in ("getattr", "hasattr")) and is_config(subject):
+                found.append(f"{file.name}:{node.lineno}: {ast.unparse(node)}")
+    assert found == []
+
+
+def is_config(expression):
+    names = expression.replace("self.", "").split(".")
+    return names[0] in ("config", "settings", "execution", "cfg", "recipe")

@@ -1,0 +1,72 @@
+"""Networks by name."""
+
+import pytest
+
+from cnnjax import errors, models
+from cnnjax.models import registry
+from cnnjax.models.resnet import CifarResNet
+
+
+def test_a_name_stands_for_its_fields():
+    assert models.create("resnet56", shortcut="B") == CifarResNet(depth=56, shortcut="B")
+    assert models.create("plain32", num_classes=100) == CifarResNet(depth=32, shortcut="none", num_classes=100)
+    assert models.create("resnet_cifar", depth=44, scan=True) == CifarResNet(depth=44, scan=True)
+
+
+def test_equal_calls_give_equal_hashable_modules():
+    fields = {"shortcut": "C", "width": 8, "bn_axis": "data", "bn_momentum": 0.5}
+    one, other = models.create("resnet20", **fields), models.create("resnet20", **fields)
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != models.create("resnet20", **{**fields, "width": 9})
+
+
+def test_every_entry_names_its_paper_and_is_creatable():
+    entries = models.entries()
+    assert {"resnet_cifar", "plain_cifar", "resnet20", "plain1202"} <= set(entries)
+    for name, entry in entries.items():
+        assert "§" in entry.doc or "Table" in entry.doc
+        module = models.create(name)
+        assert {key: getattr(module, key) for key in entry.fixed} == entry.fixed
+        assert {key: getattr(module, key) for key in entry.fields} == entry.fields
+        assert not set(entry.fields) & {*entry.fixed, "parent", "name"}
+
+
+def test_the_table_cannot_be_changed_from_outside():
+    models.entries().clear()
+    assert models.entries()
+    with pytest.raises(ValueError, match="registered already"):
+        registry.register("resnet20", CifarResNet, "again")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("resnet21", {}, r"unknown model 'resnet21'; did you mean .*resnet20.*\?; `cnnjax models` lists them"),
+        ("vgg", {}, r"unknown model 'vgg'; available: plain110, .*resnet_cifar; `cnnjax models`"),
+        ("resnet20", {"shorcut": "B"}, r"unknown field of the model 'resnet20': 'shorcut'; did you mean shortcut\?"),
+        ("resnet20", {"depth": 20}, r"the model 'resnet20' fixes depth = 20; it cannot be set"),
+        ("plain20", {"shortcut": "A"}, r"the model 'plain20' fixes shortcut = 'none'"),
+        ("resnet20", {"width": 16.0}, r"the field width of the model 'resnet20' is of type int, not 16.0"),
+        ("resnet20", {"width": True}, r"is of type int, not True"),
+        ("resnet20", {"scan": 1}, r"is of type bool, not 1"),
+        ("resnet20", {"bn_axis": 3}, r"is of type str or NoneType, not 3"),
+        ("resnet20", {"shortcut": "D"}, r"unknown shortcut 'D'; available: A, B, C, none"),
+        ("resnet20", {"dtype": "float31"}, r"unknown dtype 'float31'; did you mean .*float32"),
+        ("resnet20", {"width": 0}, r"at least 1"),
+        ("resnet20", {"num_classes": 0}, r"at least 1"),
+        ("resnet_cifar", {"depth": 18}, r"6n \+ 2 .*, not 18; the nearest are 14 and 20"),
+        ("resnet_cifar", {"depth": 55}, r", not 55; the nearest are 50 and 56"),
+        ("resnet_cifar", {"depth": 2}, r", not 2; the nearest are 8 and 14"),
+        ("resnet_cifar", {"depth": -4}, r", not -4; the nearest are 8 and 14"),
+    ],
+)
+def test_what_a_user_can_get_wrong(name, fields, message):
+    with pytest.raises(errors.UserError, match=message) as caught:
+        models.create(name, **fields)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_int_is_taken_for_a_float():
+    assert models.create("resnet20", bn_momentum=1).bn_momentum == 1.0
+    assert models.create("resnet20", bn_axis=None).bn_axis is None

@@ -1,0 +1,139 @@
+"""Scanned stages are unrolled ones under other names."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnjax import models
+from cnnjax.models.resnet import BasicBlock
+from cnnjax.nn import stacking
+from cnnjax.nn.conv import Conv
+from cnnjax.nn.norm import BatchNorm
+from cnnjax.nn.stacking import Stage
+
+IMAGES = np.random.default_rng(2).standard_normal((4, 6, 6, 3))
+
+
+@functools.cache
+def shapes(depth, scan, shortcut="A"):
+    model = models.create("resnet_cifar", depth=depth, shortcut=shortcut, scan=scan)
+    return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+
+
+def random_values(shapes):
+    """Float64, unlike the initial ones: no scale is 1 and no statistic 0, and variances are positive."""
+    rng = np.random.default_rng(4)
+    return jax.tree.map(
+        lambda leaf: rng.uniform(0.1, 1, leaf.shape) if leaf.ndim < 3 else rng.normal(0, 0.2, leaf.shape), shapes
+    )
+
+
+@pytest.mark.parametrize("shortcut", ["A", "C"])
+def test_scanned_stages_compute_what_unrolled_ones_do(shortcut):
+    """Outputs, gradients and statistics, in float64: in evaluation and in training."""
+    conv = functools.partial(Conv, use_bias=False, dtype="float64")
+    norm = functools.partial(BatchNorm, group=2, dtype="float64")
+    block = functools.partial(BasicBlock, 4, shortcut, conv, norm)
+    scanned, unrolled = (Stage(block, blocks=4, strides=(2, 2), scan=scan) for scan in (True, False))
+
+    def run(stage, variables):
+        def loss(params, x):
+            y, updates = stage.apply({**variables, "params": params}, x, True, mutable=["batch_stats"])
+            return (y**2).sum(), (y, updates["batch_stats"])
+
+        gradients, (y, stats) = jax.grad(loss, argnums=(0, 1), has_aux=True)(variables["params"], IMAGES)
+        return stage.apply(variables, IMAGES, False), y, gradients, stats
+
+    with jax.enable_x64(True):
+        init = functools.partial(scanned.init, train=False)
+        stacked = random_values(jax.eval_shape(init, jax.random.key(0), IMAGES))
+        flat = stacking.unstack(stacked)
+        one, other = jax.jit(functools.partial(run, scanned))(stacked), jax.jit(functools.partial(run, unrolled))(flat)
+    assert one[0].dtype == np.float64
+    one, other = (jax.tree.map(np.asarray, tree) for tree in (one, other))
+    assert jax.tree.structure(one) != jax.tree.structure(other)
+    one = stacking.unstack(one)
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9), one, other)
+    assert all(np.abs(gradient).max() > 0 for gradient in jax.tree.leaves(one[2]))
+
+
+@pytest.mark.parametrize("shortcut", ["none", "A", "B", "C"])
+@pytest.mark.parametrize("depth", [8, 14, 20, 56])
+def test_names_and_shapes_do_not_tell_whether_a_stage_is_scanned(depth, shortcut):
+    scanned, unrolled = (
+        {name: (leaf.shape, leaf.dtype) for name, leaf in stacking.names(shapes(depth, scan, shortcut)).items()}
+        for scan in (True, False)
+    )
+    assert scanned == unrolled
+    blocks = (depth - 2) // 6
+    assert {f"params/stage{s}/block{b}/conv1/kernel" for s in (1, 2, 3) for b in range(1, blocks + 1)} <= set(scanned)
+    assert not any("_to_" in name for name in scanned)
+
+
+def test_a_scanned_stage_holds_one_leaf_a_parameter():
+    params = shapes(56, True)["params"]
+    assert set(params["stage2"]) == {"block1", "block2_to_9"}
+    assert params["stage2"]["block2_to_9"]["conv1"]["kernel"].shape == (8, 3, 3, 32, 32)
+    assert len(jax.tree.leaves(params)) == 2 + 1 + 2 + 3 * 2 * 6  # conv1 and norm1, classifier, two blocks a stage
+
+
+def test_one_or_two_blocks_are_not_worth_a_scan():
+    assert set(shapes(8, True)["params"]["stage1"]) == {"block1"}
+    assert set(shapes(14, True)["params"]["stage1"]) == {"block1", "block2"}
+
+
+def tree():
+    leaf = lambda *shape: jnp.arange(np.prod(shape), dtype=jnp.float32).reshape(shape)  # noqa: E731
+    return {
+        "stem": {"kernel": leaf(2, 3)},
+        "stage1": {"block1": {"a": leaf(2)}, "block2_to_11": {"a": leaf(10, 2), "b": {"c": leaf(10)}}},
+    }
+
+
+def test_unstack_gives_every_block_its_slice():
+    flat = stacking.unstack(tree())
+    assert list(flat["stage1"]) == [f"block{number}" for number in range(1, 12)]
+    np.testing.assert_array_equal(flat["stage1"]["block2"]["a"], [0, 1])
+    np.testing.assert_array_equal(flat["stage1"]["block11"]["a"], [18, 19])
+    assert flat["stage1"]["block7"]["b"]["c"] == 5
+    np.testing.assert_array_equal(flat["stem"]["kernel"], tree()["stem"]["kernel"])
+
+
+def test_stack_is_the_inverse_of_unstack():
+    again = stacking.stack(stacking.unstack(tree()), like=tree())
+    assert jax.tree.structure(again) == jax.tree.structure(tree())
+    jax.tree.map(np.testing.assert_array_equal, again, tree())
+
+
+def test_stack_is_the_inverse_inside_other_containers():
+    """An optimiser's state: tuples of trees of parameters, and counters beside them."""
+    state = ((tree(), {"count": jnp.int32(3)}), jnp.float32(2), None)
+    flat = stacking.unstack(state)
+    assert set(flat[0][0]["stage1"]) == {f"block{number}" for number in range(1, 12)}
+    again = stacking.stack(flat, like=state)
+    assert jax.tree.structure(again) == jax.tree.structure(state)
+    jax.tree.map(np.testing.assert_array_equal, again, state)
+
+
+def test_unstack_of_an_unrolled_tree_changes_nothing():
+    flat = stacking.unstack(tree())
+    jax.tree.map(np.testing.assert_array_equal, stacking.unstack(flat), flat)
+
+
+def test_names_of_shapes():
+    abstract = jax.eval_shape(tree)
+    names = stacking.names(abstract)
+    assert names["stage1/block3/a"].shape == (2,)
+    assert names["stage1/block3/b/c"].shape == ()
+    assert len(names) == 1 + 1 + 2 * 10
+
+
+def test_an_unknown_place_in_the_tree_is_not_filled_in():
+    flat = stacking.unstack(tree())
+    del flat["stage1"]["block5"]
+    with pytest.raises(KeyError, match="block5"):
+        stacking.stack(flat, like=tree())

@@ -1,0 +1,133 @@
+"""What training means for classification."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special
+
+from cnnjax.ops import augment
+from cnnjax.tasks.classification import Classification
+
+RNG = np.random.default_rng(8)
+MEAN = RNG.uniform(0, 255, (4, 5, 3)).astype(np.float32)
+
+
+def keys(n):
+    return jax.random.split(jax.random.key(3), n)
+
+
+class Linear(nn.Module):
+    """A linear classifier with the contract of a network; counts its training calls in batch_stats."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        calls = self.variable("batch_stats", "calls", lambda: jnp.zeros(()))
+        if train:
+            calls.value += 1
+        return nn.Dense(3)(images.reshape(len(images), -1)), {}
+
+
+@pytest.fixture(scope="module")
+def example():
+    task = Classification(MEAN, 50.0)
+    batch = {"image": RNG.normal(size=(6, 4, 5, 3)).astype(np.float32), "label": np.array([0, 2, 1, 1, 0, 2])}
+    variables = Linear().init(jax.random.key(0), batch["image"])
+    return task, batch, variables
+
+
+def test_preprocess_normalises_and_passes_the_rest_on():
+    images = RNG.integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
+    batch = {"image": images, "label": np.arange(6), "mask": np.ones(6)}
+    result = Classification(MEAN, 50.0, pad=1, flip=True).preprocess(batch, None, train=False)
+    assert result["image"].dtype == np.float32
+    np.testing.assert_allclose(result["image"], (images.astype(np.float64) - MEAN) / 50, rtol=1e-5, atol=1e-6)
+    assert result["label"] is batch["label"]
+    assert result["mask"] is batch["mask"]
+    assert batch["image"] is images
+
+
+def test_training_without_augmentations_is_evaluation():
+    task = Classification(MEAN, 50.0)
+    batch = {"image": RNG.integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)}
+    trained, evaluated = (task.preprocess(batch, keys(6), train)["image"] for train in (True, False))
+    np.testing.assert_array_equal(trained, evaluated)
+
+
+@pytest.mark.parametrize(("pad", "flip"), [(1, False), (0, True), (2, True)])
+def test_training_augments_what_is_normalised(pad, flip):
+    batch = {"image": RNG.integers(0, 256, (16, 4, 5, 3), dtype=np.uint8)}
+    task = Classification(MEAN, 50.0, pad, flip)
+    expected = plain = task.preprocess(batch, None, train=False)["image"]
+    # Each augmentation has a stream of its own, so that one does not change with the other.
+    fold = lambda number: jax.vmap(lambda key: jax.random.fold_in(key, number))(keys(16))  # noqa: E731
+    if flip:
+        expected = augment.flip(fold(0), expected)
+    if pad:
+        expected = augment.pad_and_crop(fold(1), expected, pad)
+    found = task.preprocess(batch, keys(16), train=True)["image"]
+    np.testing.assert_array_equal(found, expected)
+    assert (found != plain).any()
+
+
+def test_loss_and_errors_are_those_of_numpy(example):
+    task, batch, variables = example
+    loss, (sums, updates) = task.loss(Linear(), variables, batch, {}, train=False)
+    dense = variables["params"]["Dense_0"]
+    logits = batch["image"].reshape(6, -1) @ np.asarray(dense["kernel"]) + np.asarray(dense["bias"])
+    each = -special.log_softmax(logits, -1)[np.arange(6), batch["label"]]
+    np.testing.assert_allclose(loss, each.mean(), rtol=1e-5)
+    np.testing.assert_allclose(sums["loss"], each.sum(), rtol=1e-5)
+    assert sums["errors"] == (logits.argmax(-1) != batch["label"]).sum()
+    assert sums["count"] == 6
+    assert updates == {}
+
+
+def test_masked_examples_do_not_count(example):
+    task, batch, variables = example
+    mask = np.array([1, 0, 1, 1, 0, 1], np.float32)
+    kept = {name: value[mask == 1] for name, value in batch.items()}
+    masked = task.loss(Linear(), variables, {**batch, "mask": mask}, {}, train=False)
+    subset = task.loss(Linear(), variables, kept, {}, train=False)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), masked, subset)
+    assert masked[1][0]["count"] == 4
+    gradient = lambda batch: jax.grad(  # noqa: E731
+        lambda params: task.loss(Linear(), {**variables, "params": params}, batch, {}, train=False)[0]
+    )(variables["params"])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        gradient({**batch, "mask": mask}),
+        gradient(kept),
+    )
+
+
+def test_only_training_changes_variables(example):
+    task, batch, variables = example
+    _, (_, updates) = task.loss(Linear(), variables, batch, {"dropout": jax.random.key(0)}, train=True)
+    assert updates["batch_stats"]["calls"] == 1
+    assert set(updates) == {"batch_stats"}
+
+
+def test_the_metric_is_a_monoid():
+    task = Classification(MEAN, 1.0)
+    sums = [
+        dict(zip(("loss", "errors", "count"), map(jnp.float32, each), strict=True))
+        for each in [(5, 1, 4), (3, 2, 8), (7, 0, 2)]
+    ]
+    equal = lambda one, other: jax.tree.map(np.testing.assert_array_equal, one, other)  # noqa: E731
+    a, b, c = sums
+    equal(task.merge(task.init(), a), a)
+    equal(task.merge(a, task.init()), a)
+    equal(task.merge(task.merge(a, b), c), task.merge(a, task.merge(b, c)))
+    assert task.compute(task.merge(task.merge(a, b), c)) == {"loss": 15 / 14, "error": 3 / 14}
+
+
+def test_the_metric_of_batches_is_that_of_all(example):
+    task, batch, variables = example
+    total = task.init()
+    for first in (0, 4):
+        part = {name: value[first : first + 4] for name, value in batch.items()}
+        total = task.merge(total, task.loss(Linear(), variables, part, {}, train=False)[1][0])
+    whole = task.compute(task.loss(Linear(), variables, batch, {}, train=False)[1][0])
+    assert task.compute(total) == pytest.approx(whole, rel=1e-6)
