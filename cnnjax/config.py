@@ -111,7 +111,7 @@ def steps(duration: str, steps_per_epoch: int, batch_size: int) -> int:
 
 
 def _duration(text: str) -> tuple[float, str]:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", str(text).strip())
     if not match or match[2] not in _UNITS:
         raise errors.UserError(f"a duration is written '20 epochs', '64000 steps' or '50000 examples', not {text!r}")
     return float(match[1]), _UNITS[match[2]]
@@ -137,5 +137,5 @@ def _read(key: str, text: str, kind: type) -> Any:
     literal = {"true": "True", "false": "False"}.get(text, text)
     try:
         return ast.literal_eval(literal)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise errors.UserError(f"config.{key} is of type {kind.__name__}, not {text!r}") from None

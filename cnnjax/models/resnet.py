@@ -27,6 +27,8 @@ from cnnjax.nn.norm import BatchNorm
 from cnnjax.nn.shortcut import KINDS, Shortcut
 from cnnjax.nn.stacking import Stage
 
+_DTYPES = ("bfloat16", "float16", "float32", "float64")
+
 
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut around them (Fig. 2 and Fig. 5 left): ``relu(F(x) + x)``.
@@ -89,8 +91,10 @@ class CifarResNet(nn.Module):
             )
         if self.shortcut not in KINDS:
             raise errors.unknown("shortcut", self.shortcut, KINDS)
-        if self.width < 1:
-            raise errors.UserError(f"the width of a network is at least 1, not {self.width}")
+        if self.dtype not in _DTYPES:
+            raise errors.unknown("dtype", self.dtype, _DTYPES)
+        if self.width < 1 or self.num_classes < 1:
+            raise errors.UserError(f"width and num_classes are at least 1, not {self.width} and {self.num_classes}")
         super().__post_init__()
 
     @nn.compact

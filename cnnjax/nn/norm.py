@@ -90,7 +90,7 @@ def check_groups(here: int, devices: int, size: int) -> int:
     Raises:
       UserError: groups do not divide the batch, or straddle devices that are mapped explicitly.
     """
-    if (here * devices) % size:
+    if size < 1 or (here * devices) % size:
         raise errors.UserError(f"BN groups of {size} do not divide a batch of {here * devices}")
     if here % size and size % here:
         raise errors.UserError(
