@@ -267,7 +267,10 @@ def test_disk_full_at_the_manifest(make, monkeypatch: pytest.MonkeyPatch, direct
         checkpoints.save(2, tree(2))
         with pytest.raises(errors.UserError) as caught:
             checkpoints.wait()
-    assert str(caught.value) == f"cannot save the checkpoint {directory / '2'}: [Errno 28] No space left on device"
+    words = (
+        f"cannot save the checkpoint {directory / '2'}: [Errno 28] No space left on device: '{directory / '2.json'}'"
+    )
+    assert str(caught.value) == words
     assert make().restore(abstract(tree()))[0] == 1
 
 
