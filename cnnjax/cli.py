@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from cnnjax import errors
+from cnnjax import errors, machine
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
@@ -47,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace, settings: list[str]) -> int:
     _stop_as_interrupt()
-    if options.cores:
-        os.sched_setaffinity(0, options.cores)
+    machine.pin(options.cores)
     if options.until_stdin_closes:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     # Orbax logs a save that fails with the tracebacks of its threads; we say it in a line.

@@ -13,6 +13,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8 " + QUICK_COMPILE
 _DATA = tempfile.TemporaryDirectory(prefix="cnnjax-data-")
 os.environ["CNNJAX_DATA_DIR"] = _DATA.name
+os.environ["CNNJAX_CACHE_DIR"] = os.path.join(_DATA.name, "cache")
 
 import pytest  # noqa: E402
 

@@ -68,6 +68,7 @@ class CifarResNet(nn.Module):
       width: maps of the first stage; the others have two and four times as many.
       scan: whether the identical blocks of a stage are one scanned block, see :mod:`cnnjax.nn.stacking`.
       dtype: of the computations; parameters and statistics are float32.
+      conv_form: see :func:`cnnjax.nn.conv.conv2d`.
       bn_group, bn_axis, bn_momentum, bn_epsilon: see :class:`cnnjax.nn.norm.BatchNorm`.
     """
 
@@ -77,6 +78,7 @@ class CifarResNet(nn.Module):
     width: int = 16
     scan: bool = False
     dtype: str = "float32"
+    conv_form: str = "canonical"
     bn_group: int = 0
     bn_axis: str | None = None
     bn_momentum: float = 0.9
@@ -108,7 +110,7 @@ class CifarResNet(nn.Module):
           train: training behaviour; writes to ``batch_stats``.
           freeze_bn: batch normalisation keeps to its running statistics, also in training.
         """
-        conv = functools.partial(Conv, use_bias=False, dtype=self.dtype)
+        conv = functools.partial(Conv, use_bias=False, dtype=self.dtype, form=self.conv_form)
         norm = functools.partial(
             BatchNorm,
             group=self.bn_group,

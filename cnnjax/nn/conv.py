@@ -6,6 +6,7 @@ JAX derives is not in that form, so inside a loop body (scanned blocks, several 
 Written canonically there is nothing to rewrite, and a loop costs nothing.
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -15,76 +16,34 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnnjax.nn import initialisers
+from cnnjax.nn import initialisers, onednn
 
-Padding = Sequence[tuple[int, int]]
-_CANONICAL = ("NHWC", "HWIO", "NHWC")
-
-
-def _plain(
-    x: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Padding, dilation: Sequence[int], groups: int
-) -> jax.Array:
-    return lax.conv_general_dilated(
-        x, kernel, strides, padding, rhs_dilation=dilation, dimension_numbers=_CANONICAL, feature_group_count=groups
-    )
+Pair = tuple[int, int]
+FORMS = ("canonical", "onednn", "plain")
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+_NARROW = 32
+"""Channels below which XLA's kernel gradient is faster than oneDNN's."""
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
-def _canonical(
-    x: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Padding, dilation: Sequence[int], groups: int
-) -> jax.Array:
-    return _plain(x, kernel, strides, padding, dilation, groups)
+@dataclasses.dataclass(frozen=True)
+class _Geometry:
+    """What a convolution is, beside its arrays."""
 
-
-def _forward(x, kernel, strides, padding, dilation, groups):  # type: ignore[no-untyped-def]
-    return _plain(x, kernel, strides, padding, dilation, groups), (x, kernel)
-
-
-def _backward(strides, padding, dilation, groups, residuals, dy):  # type: ignore[no-untyped-def]
-    x, kernel = residuals
-    sizes = list(zip(x.shape[1:3], kernel.shape[:2], dy.shape[1:3], strides, padding, dilation, strict=True))
-
-    # Input gradient: dy, spread by the stride, against the kernel flipped in space and with its channels swapped.
-    height, width, fan, features = kernel.shape
-    flipped = kernel[::-1, ::-1].reshape(height, width, fan, groups, features // groups)
-    flipped = flipped.transpose(0, 1, 4, 3, 2).reshape(height, width, features // groups, groups * fan)
-    edges = [(d * (k - 1) - low, n - (m - 1) * s - 1 + low) for n, k, m, s, (low, _), d in sizes]
-    dx = lax.conv_general_dilated(
-        dy,
-        flipped,
-        (1, 1),
-        edges,
-        lhs_dilation=strides,
-        rhs_dilation=dilation,
-        dimension_numbers=_CANONICAL,
-        feature_group_count=groups,
-    )
-
-    # Kernel gradient: channels take the place of the batch, the batch that of channels, and dy that of the kernel.
-    edges = [(low, d * (k - 1) + (m - 1) * s + 1 - n - low) for n, k, m, s, (low, _), d in sizes]
-    dkernel = lax.conv_general_dilated(
-        x.transpose(3, 1, 2, 0),
-        dy.transpose(1, 2, 0, 3),
-        dilation,
-        edges,
-        rhs_dilation=strides,
-        dimension_numbers=_CANONICAL,
-        batch_group_count=groups,
-    )
-    return dx, dkernel.transpose(1, 2, 0, 3)
-
-
-_canonical.defvjp(_forward, _backward)
+    strides: Pair
+    padding: tuple[Pair, Pair]
+    dilation: Pair
+    groups: int
+    form: str
 
 
 def conv2d(
     x: jax.Array,
     kernel: jax.Array,
     strides: Sequence[int] = (1, 1),
-    padding: Padding = ((0, 0), (0, 0)),
+    padding: Sequence[Sequence[int]] = ((0, 0), (0, 0)),
     dilation: Sequence[int] = (1, 1),
     groups: int = 1,
-    canonical: bool = True,
+    form: str = "canonical",
 ) -> jax.Array:
     """A 2-D convolution (cross-correlation, as everywhere in the field).
 
@@ -95,15 +54,101 @@ def conv2d(
       padding: zeros above and below, left and right.
       dilation: spacing of the kernel's taps.
       groups: the input and output channels are split into this many independent convolutions.
-      canonical: gradients as canonical convolutions (reverse mode only). ``False`` leaves them to JAX, for forward-mode
-        tools.
+      form: ``"canonical"``: gradients as canonical convolutions. ``"onednn"``: the same by `cnnjax.nn.onednn` where that
+        supports them, in programs of one CPU device; elsewhere canonical. ``"plain"``: gradients are left to JAX, for
+        tools that need forward mode.
 
     Returns:
       ``[N, H', W', Cout]`` with ``H' = (H + above + below - dilation * (kh - 1) - 1) // stride + 1``.
     """
-    conv = _canonical if canonical else _plain
-    edges = tuple((before, after) for before, after in padding)
-    return conv(x, kernel, tuple(strides), edges, tuple(dilation), groups)
+    (above, below), (left, right) = padding
+    geometry = _Geometry(_pair(strides), ((above, below), (left, right)), _pair(dilation), groups, form)
+    return _xla(x, kernel, geometry) if form == "plain" else _with_gradient(x, kernel, geometry)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _with_gradient(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
+    return _convolve(x, kernel, geometry)
+
+
+def _forward(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _convolve(x, kernel, geometry), (x, kernel)
+
+
+def _backward(
+    geometry: _Geometry, residuals: tuple[jax.Array, jax.Array], dy: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = residuals
+    return _input_gradient(x, kernel, dy, geometry), _kernel_gradient(x, kernel, dy, geometry)
+
+
+_with_gradient.defvjp(_forward, _backward)
+
+
+def _xla(
+    x: jax.Array, kernel: jax.Array, geometry: _Geometry, spread: Pair = (1, 1), batch_groups: int = 1
+) -> jax.Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        geometry.strides,
+        geometry.padding,
+        lhs_dilation=spread,
+        rhs_dilation=geometry.dilation,
+        dimension_numbers=_LAYOUT,
+        feature_group_count=geometry.groups,
+        batch_group_count=batch_groups,
+    )
+
+
+def _convolve(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
+    """The convolution in its form, without a gradient."""
+    arguments = (geometry.strides, geometry.padding, geometry.dilation)
+    plain = functools.partial(_xla, geometry=geometry)
+    if geometry.form != "onednn" or not onednn.supports(x, kernel, *arguments, geometry.groups):
+        return plain(x, kernel)
+    # By the platform that is compiled for, which need not be the one that compiles.
+    return lax.platform_dependent(x, kernel, cpu=lambda x, k: onednn.convolve(x, k, *arguments), default=plain)
+
+
+def _sizes(x: jax.Array, kernel: jax.Array, dy: jax.Array, geometry: _Geometry) -> list[tuple[int, ...]]:
+    """Per axis: input, kernel and output size, stride, padding before, dilation."""
+    before = (low for low, _ in geometry.padding)
+    axes = (x.shape[1:3], kernel.shape[:2], dy.shape[1:3], geometry.strides, before, geometry.dilation)
+    return list(zip(*axes, strict=True))
+
+
+def _input_gradient(x: jax.Array, kernel: jax.Array, dy: jax.Array, geometry: _Geometry) -> jax.Array:
+    """dy, spread by the stride, against the kernel flipped in space and with its channels swapped."""
+    groups, (height, width, fan, features) = geometry.groups, kernel.shape
+    flipped = kernel[::-1, ::-1].reshape(height, width, fan, groups, features // groups)
+    flipped = flipped.transpose(0, 1, 4, 3, 2).reshape(height, width, features // groups, groups * fan)
+    edges = [(d * (k - 1) - low, n - (m - 1) * s - 1 + low) for n, k, m, s, low, d in _sizes(x, kernel, dy, geometry)]
+    backward = dataclasses.replace(geometry, strides=(1, 1), padding=(edges[0], edges[1]))
+    if geometry.form != "onednn" or groups > 1:
+        return _xla(dy, flipped, backward, spread=geometry.strides)
+    # oneDNN's call has no input dilation: the zeros between are written out.
+    holes = [(0, 0, 0), *((0, 0, stride - 1) for stride in geometry.strides), (0, 0, 0)]
+    return _convolve(lax.pad(dy, jnp.zeros((), dy.dtype), holes), flipped, backward)
+
+
+def _kernel_gradient(x: jax.Array, kernel: jax.Array, dy: jax.Array, geometry: _Geometry) -> jax.Array:
+    """Channels take the place of the batch, the batch that of channels, and dy that of the kernel."""
+    edges = [(low, d * (k - 1) + (m - 1) * s + 1 - n - low) for n, k, m, s, low, d in _sizes(x, kernel, dy, geometry)]
+    backward = dataclasses.replace(
+        geometry, strides=geometry.dilation, padding=(edges[0], edges[1]), dilation=geometry.strides, groups=1
+    )
+    if min(kernel.shape[2:]) < _NARROW:
+        backward = dataclasses.replace(backward, form="canonical")
+    x, dy = x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3)
+    if geometry.groups > 1:
+        return _xla(x, dy, backward, batch_groups=geometry.groups).transpose(1, 2, 0, 3)
+    return _convolve(x, dy, backward).transpose(1, 2, 0, 3)
+
+
+def _pair(values: Sequence[int]) -> Pair:
+    first, second = values
+    return first, second
 
 
 class Conv(nn.Module):
@@ -119,7 +164,7 @@ class Conv(nn.Module):
       use_bias: off in front of batch normalisation, which would remove it.
       dtype: computations are made in it; parameters are float32.
       kernel_init: see :mod:`cnnjax.nn.initialisers`.
-      canonical: see :func:`conv2d`.
+      form: see :func:`conv2d`.
     """
 
     features: int
@@ -131,7 +176,7 @@ class Conv(nn.Module):
     use_bias: bool = True
     dtype: Any = jnp.float32
     kernel_init: nn.initializers.Initializer = initialisers.he_normal
-    canonical: bool = True
+    form: str = "canonical"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -139,7 +184,7 @@ class Conv(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         padding = self.padding or tuple(((k - 1) // 2, (k - 1) // 2) for k in self.kernel_size)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-        y = conv2d(x, kernel, self.strides, padding, self.dilation, self.groups, self.canonical)
+        y = conv2d(x, kernel, self.strides, padding, self.dilation, self.groups, self.form)
         if self.use_bias:
             y += self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32).astype(self.dtype)
         return y

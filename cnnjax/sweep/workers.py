@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from cnnjax import errors
+from cnnjax import errors, machine
 from cnnjax.sweep.plan import Arm
 from cnnjax.train.loop import EXIT_INTERRUPTED
 from cnnjax.train.run import RunFolder
@@ -93,7 +93,7 @@ def command_line(arm: Arm, seeds: Sequence[int]) -> list[str]:
 
 def shares(count: int) -> list[list[int]]:
     """The cores of each of ``count`` workers: as many for each, because a result depends on how many; one: not pinned."""
-    cores = usable_cores()
+    cores = machine.cores()
     size = max(1, len(cores) // count)
     return (
         [[cores[(first * size + i) % len(cores)] for i in range(size)] for first in range(count)] if count > 1 else [[]]
@@ -105,9 +105,4 @@ def default_count() -> int:
     accelerators = [*pathlib.Path("/dev").glob("nvidia[0-9]*"), *pathlib.Path("/dev").glob("accel[0-9]*")]
     if accelerators and os.environ.get("JAX_PLATFORMS", "") != "cpu":
         return 1
-    return len(usable_cores())
-
-
-def usable_cores() -> list[int]:
-    """CPU cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    return len(machine.cores())

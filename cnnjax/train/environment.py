@@ -1,8 +1,6 @@
 """Where a run was made."""
 
-import hashlib
 import importlib.metadata
-import os
 import pathlib
 import platform
 import subprocess
@@ -11,13 +9,9 @@ from typing import Any
 import jax
 
 from cnnjax import config as configs
+from cnnjax import machine
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections", "cnnjax")
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe(config: configs.ConfigDict) -> dict[str, Any]:
@@ -27,10 +21,10 @@ def describe(config: configs.ConfigDict) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "commit": commit(),
-        "machine": f"{platform.system()} {platform.machine()} {_processor()}".strip(),
+        "machine": f"{platform.system()} {platform.machine()} {machine.processor()}".strip(),
         "device": jax.devices()[0].device_kind,
         "device_count": execution.devices or jax.device_count(),
-        "cores": cores(),
+        "cores": len(machine.cores()),
         "parallel": execution.parallel,
         "steps_per_dispatch": execution.steps_per_dispatch,
     }
@@ -45,14 +39,3 @@ def commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return head.stdout.strip() + ("+changes" if changes.stdout.strip() else "") if head.returncode == 0 else ""
-
-
-def _processor() -> str:
-    file = pathlib.Path("/proc/cpuinfo")
-    if not file.exists():
-        return platform.processor()
-    lines = file.read_text().splitlines()
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    # Compiled code depends on the instructions that there are, which a model name alone does not tell.
-    return f"{model} {hashlib.sha256(flags.encode()).hexdigest()[:6]}"

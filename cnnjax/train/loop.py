@@ -65,7 +65,11 @@ def train(
       Interrupted: SIGTERM or SIGINT came; a checkpoint has been saved.
     """
     with folder.locked():
-        folder.open(config, {**environment.describe(config), "data": program.fingerprints}, say)
+        folder.open(
+            config,
+            {**environment.describe(config), "data": program.fingerprints, "convolution": program.conv_form},
+            say,
+        )
         status = folder.status()
         if status.get("state") == "finished":
             return status

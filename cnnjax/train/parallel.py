@@ -36,6 +36,11 @@ class Layout:
         """The axis that a program reduces over itself: ``None`` under ``jit``."""
         return AXIS if self.mapping == "pmap" else None
 
+    @property
+    def runs_on_one_cpu(self) -> bool:
+        """Whether each compiled program runs on one CPU device, and is not split over several by the compiler."""
+        return self.devices[0].platform == "cpu" and (self.mapping == "pmap" or len(self.devices) == 1)
+
     def compile(self, program: Callable[..., Any], donate: Sequence[int] = ()) -> Callable[..., Any]:
         """Maps a program over the devices. All arguments and results are whole arrays, the same on every device.
 

@@ -14,7 +14,7 @@ from jax import lax
 from cnnjax import config as configs
 from cnnjax import data, errors, models
 from cnnjax.data import pipeline
-from cnnjax.nn import norm
+from cnnjax.nn import norm, onednn
 from cnnjax.tasks.classification import Classification
 from cnnjax.train import checkpoint, optimizer, parallel, schedule, state, step
 
@@ -22,6 +22,9 @@ Sums = dict[str, jax.Array]
 
 UNMIRRORED = frozenset({"digits", "mnist", "emnist", "kmnist", "svhn_cropped"})
 """Sets whose mirrored images belong to other classes, or to none: never flipped."""
+
+
+CPU_CONVOLUTIONS = ("auto", "xla")
 
 
 class Program:
@@ -33,6 +36,7 @@ class Program:
 
     Attributes:
       model, task, optimizer, schedule: made from the configuration.
+      conv_form: of its convolutions, see `cnnjax.nn.conv`.
       steps_per_epoch: the training set is seen once in as many steps.
       steps: of the whole run.
       parameters: how many.
@@ -60,9 +64,9 @@ class Program:
         if "bn_group" in config.model:
             devices = len(self.layout.devices) if self.layout.axis else 1
             norm.check_groups(batch // devices, devices, config.model.bn_group or batch)
-        self.model = (
-            model.clone(bn_axis=self.layout.axis) if "bn_axis" in models.entry(config.model.name).fields else model
-        )
+        self.conv_form = _conv_form(execution.cpu_convolution, self.layout, say)
+        placed: dict[str, Any] = {"bn_axis": self.layout.axis, "conv_form": self.conv_form}
+        self.model = model.clone(**{key: value for key, value in placed.items() if hasattr(model, key)})
 
         self.steps = self.duration(config.duration)
         self.schedule = schedule.make(config.schedule, self.steps_per_epoch, batch)
@@ -78,7 +82,8 @@ class Program:
             name: self.layout.put(pipeline.padded_batches(len(each.labels), config.evaluation.batch_size))
             for name, each in sets.items()
         }
-        self._init_compiled = self.layout.compile(self._init)
+        # Each kernel's random generator is compiled for itself; optimised less, that takes a quarter of the time.
+        self._init_compiled = jax.jit(self._init, compiler_options={"xla_backend_optimization_level": 1})
         self._run_compiled = self.layout.compile(self._run, donate=(0,))
         self._evaluate_compiled = self.layout.compile(self._evaluate)
         self._finite = jax.jit(checkpoint.all_finite)
@@ -163,6 +168,18 @@ class Program:
 
         sums, _ = lax.scan(one, self.task.init(), (indices, masks))
         return lax.psum(sums, self.layout.axis) if self.layout.axis else sums
+
+
+def _conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None]) -> str:
+    """The form of convolutions that is fastest here, see `cnnjax.nn.conv`."""
+    if choice not in CPU_CONVOLUTIONS:
+        raise errors.unknown("execution.cpu_convolution", choice, CPU_CONVOLUTIONS)
+    if choice == "xla" or not layout.runs_on_one_cpu:
+        return "canonical"
+    if failure := onednn.failure():
+        say(f"convolutions are XLA's own and slower: {failure}")
+        return "canonical"
+    return "onednn"
 
 
 def _statistics(images: np.ndarray) -> tuple[np.ndarray, float]:

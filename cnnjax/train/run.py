@@ -17,7 +17,17 @@ from cnnjax import config as configs
 from cnnjax import errors
 from cnnjax.train import files
 
-EXACT = ("packages", "machine", "device", "device_count", "cores", "parallel", "steps_per_dispatch", "data")
+EXACT = (
+    "packages",
+    "machine",
+    "device",
+    "device_count",
+    "cores",
+    "parallel",
+    "steps_per_dispatch",
+    "convolution",
+    "data",
+)
 """What must be the same for a resumed run to be bit-identical to an uninterrupted one."""
 
 

@@ -23,10 +23,10 @@ X = jax.ShapeDtypeStruct((2, 10, 12, 6), jnp.float32)
         ((3, 3, 6, 4), {"dilation": (2, 2)}, 2 * 6 * 8 * 4 * 3 * 3 * 6),
     ],
 )
-@pytest.mark.parametrize("canonical", [True, False])
-def test_convolutions(shape, options, expected, canonical):
+@pytest.mark.parametrize("form", ["canonical", "onednn", "plain"])
+def test_convolutions(shape, options, expected, form):
     kernel = jax.ShapeDtypeStruct(shape, jnp.float32)
-    assert cost.macs(lambda x, k: conv2d(x, k, canonical=canonical, **options), X, kernel) == expected
+    assert cost.macs(lambda x, k: conv2d(x, k, form=form, **options), X, kernel) == expected
 
 
 def test_matrix_products():

@@ -41,8 +41,8 @@ class Case:
         dy = rng.standard_normal((self.batch, *self.out, self.groups * self.features))
         return [array.astype(dtype) for array in (x, kernel, dy)]
 
-    def ours(self, x, kernel, canonical=True):
-        return conv2d(x, kernel, self.strides, self.padding, self.dilation, self.groups, canonical)
+    def ours(self, x, kernel, form="canonical"):
+        return conv2d(x, kernel, self.strides, self.padding, self.dilation, self.groups, form)
 
     def jax(self, x, kernel):
         return lax.conv_general_dilated(
@@ -160,6 +160,24 @@ def test_value_and_gradients_keep_their_dtype(dtype, tolerance):
         np.testing.assert_allclose(np.asarray(mine, np.float64) / scale, defined / scale, atol=tolerance)
 
 
+@pytest.mark.parametrize("case", NETWORKS, ids=str)
+def test_onednn_agrees_with_the_definition(case):
+    arrays = case.arrays(np.float32)
+    (ours,) = value_and_gradients((functools.partial(case.ours, form="onednn"),), *arrays)
+    for mine, defined in zip(ours, loops(case, *arrays), strict=True):
+        assert mine.dtype == np.float32
+        np.testing.assert_allclose(mine, defined, atol=1e-5 * np.abs(defined).max())
+
+
+@given(cases())
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_onednn_agrees_with_xla_on_any_convolution(case):
+    arrays = case.arrays(np.float32)
+    ours, theirs = value_and_gradients((functools.partial(case.ours, form="onednn"), case.jax), *arrays)
+    for mine, derived in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, derived, atol=1e-5 * max(1.0, float(np.abs(derived).max())))
+
+
 def test_gradients_inside_a_scan_are_those_outside():
     case = Case(2, (6, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, 3, 3)
     kernels = 0.3 * np.random.default_rng(3).standard_normal((4, 3, 3, 3, 3))
@@ -175,7 +193,7 @@ def test_gradients_inside_a_scan_are_those_outside():
     with jax.enable_x64(True):
         x = case.arrays(np.float64)[0]
         expected = jax.jit(jax.grad(unrolled, argnums=(0, 1)))(x, kernels)
-        for convolution in (case.ours, functools.partial(case.ours, canonical=False)):
+        for convolution in (case.ours, functools.partial(case.ours, form="plain")):
             found = jax.jit(jax.grad(functools.partial(scanned, convolution=convolution), argnums=(0, 1)))(x, kernels)
             for mine, derived in zip(found, expected, strict=True):
                 np.testing.assert_allclose(mine, derived, rtol=1e-10, atol=1e-12)
@@ -201,7 +219,7 @@ def test_plain_form_has_forward_mode_and_the_canonical_one_has_not():
     case = NETWORKS[2]
     x, kernel, _ = case.arrays(np.float32)
     tangent = np.ones_like(x)
-    value, derivative = jax.jvp(lambda x: case.ours(x, kernel, canonical=False), (x,), (tangent,))
+    value, derivative = jax.jvp(lambda x: case.ours(x, kernel, form="plain"), (x,), (tangent,))
     np.testing.assert_allclose(value, case.ours(x, kernel), rtol=1e-5, atol=1e-5)
     # A convolution is linear in its input.
     np.testing.assert_allclose(derivative, case.jax(tangent, kernel), rtol=1e-5, atol=1e-5)

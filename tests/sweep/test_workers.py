@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cnnjax import cli
+from cnnjax import cli, machine
 from cnnjax import config as configs
 from cnnjax.sweep import experiment, plan, workers
 from cnnjax.sweep.plan import Arm
@@ -124,17 +124,17 @@ def test_failure_of_a_damaged_run_is_not_recorded_over_it(arm) -> None:
     ],
 )
 def test_every_worker_has_as_many_cores(cores, count, expected, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "usable_cores", lambda: cores)
+    monkeypatch.setattr(machine, "cores", lambda: cores)
     assert workers.shares(count) == expected
 
 
 def test_one_worker_a_core() -> None:
-    assert workers.default_count() == len(workers.usable_cores()) == len(os.sched_getaffinity(0))
+    assert workers.default_count() == len(machine.cores()) == len(os.sched_getaffinity(0))
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not pin processes")
 def test_worker_ends_when_its_pipe_is_closed(arm) -> None:
-    worker = workers.start(arm(), (0,), workers.usable_cores()[:1])
+    worker = workers.start(arm(), (0,), machine.cores()[:1])
     assert worker.process.stdin is not None
     worker.process.stdin.close()
     assert worker.process.wait() == 1

@@ -8,13 +8,14 @@ import sys
 import pytest
 
 from cnnjax import config as configs
+from cnnjax import machine
 from cnnjax.train import environment
 from cnnjax.train.run import EXACT
 
 
 def test_holds_what_decides_about_bits(tiny) -> None:
     found = environment.describe(tiny)
-    assert set(EXACT) - set(found) == {"data"}, "the program knows the data"
+    assert set(EXACT) - set(found) == {"convolution", "data"}, "the program knows these"
     assert json.loads(json.dumps(found)) == found
 
 
@@ -38,10 +39,10 @@ def test_execution_is_told(tiny) -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not pin processes")
 def test_cores_are_those_the_process_may_use() -> None:
     script = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); " + (
-        "from cnnjax.train import environment; print(environment.cores())"
+        "from cnnjax import machine; print(len(machine.cores()))"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "1\n"
-    assert environment.cores() == len(os.sched_getaffinity(0))
+    assert len(machine.cores()) == len(os.sched_getaffinity(0))
 
 
 def test_commit_marks_a_changed_checkout(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from cnnjax import config as configs
 from cnnjax import errors
+from cnnjax.nn import onednn
 from cnnjax.train.program import Program
 
 
@@ -112,3 +113,29 @@ def test_digits_are_not_mirrored(recipe: configs.ConfigDict) -> None:
     program = Program(configs.override(recipe, {"task.flip": True}), said.append)
     assert program.task.flip is False
     assert said == ["task.flip is off: mirrored images of digits are no longer of their class"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "form"),
+    [
+        pytest.param({}, "onednn", id="one device"),
+        pytest.param({"execution.cpu_convolution": "xla"}, "canonical", id="turned off"),
+        pytest.param({"execution.devices": 8}, "canonical", id="a mesh"),
+        pytest.param({"execution.devices": 8, "execution.parallel": "pmap"}, "onednn", id="pmap"),
+    ],
+)
+def test_convolutions_are_onednns_where_a_program_has_one_cpu_device(tiny, changes, form) -> None:
+    program = Program(configs.override(tiny, changes))
+    assert (program.conv_form, program.model.conv_form) == (form, form)
+
+
+def test_a_failing_probe_is_said_in_one_line_and_everything_works(tiny, monkeypatch) -> None:
+    monkeypatch.setattr(onednn, "failure", lambda: "the probe ended with status -6: no")
+    said: list[str] = []
+    assert Program(tiny, said.append).conv_form == "canonical"
+    assert said == ["convolutions are XLA's own and slower: the probe ended with status -6: no"]
+
+
+def test_an_unknown_choice_of_convolution_is_named(tiny) -> None:
+    with pytest.raises(errors.UserError, match="'onednn'; available: auto, xla"):
+        Program(configs.override(tiny, {"execution.cpu_convolution": "onednn"}))

@@ -1,0 +1,37 @@
+"""The machine that this process runs on."""
+
+import hashlib
+import os
+import pathlib
+import platform
+from collections.abc import Sequence
+
+
+def cores() -> list[int]:
+    """CPU cores that this process may use, by number."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def pin(numbers: Sequence[int]) -> None:
+    """Restricts this process to some cores, where the system can. Libraries count cores when they start: call it first."""
+    if numbers and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, numbers)
+
+
+def processor() -> str:
+    """Model of the CPU and a digest of its instructions: compiled code depends on what a model name does not tell."""
+    file = pathlib.Path("/proc/cpuinfo")
+    if not file.exists():
+        return platform.processor()
+    lines = file.read_text().splitlines()
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return f"{model} {hashlib.sha256(flags.encode()).hexdigest()[:6]}"
+
+
+def cache_folder() -> pathlib.Path:
+    """Where what can be made again is kept: ``$CNNJAX_CACHE_DIR``, or ``cnnjax`` in the user's cache folder."""
+    chosen = os.environ.get("CNNJAX_CACHE_DIR")
+    if chosen:
+        return pathlib.Path(chosen)
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cnnjax"
