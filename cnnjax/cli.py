@@ -5,18 +5,21 @@ them.
 """
 
 import argparse
+import io
 import logging
 import os
 import pathlib
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cnnjax import errors, machine
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+_MOST_NUMBERS = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     and saved, can be started again.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no × shows another character
     # Apart from the rest: argparse takes an option with a space in it, --config.duration="2 epochs", for a file's name.
     settings = [each for each in arguments if each.startswith("--config.")]
     parser = _parser()
@@ -41,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except OSError as error:
         return _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+    except (RuntimeError, AssertionError):
+        if not (problem := _without_devices()):
+            raise
+        return _fail(problem)
     except KeyboardInterrupt:
         return _interrupted()
 
@@ -53,7 +62,10 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
     # Orbax logs a save that fails with the tracebacks of its threads; we say it in a line.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     from cnnjax import config as configs
-    from cnnjax.train import loop
+    from rich.console import Console
+
+    from cnnjax import signals
+    from cnnjax.train import loop, progress
     from cnnjax.train.program import Program
     from cnnjax.train.run import RunFolder
 
@@ -65,15 +77,24 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
         if options.seeds
         else [(folder, base)]
     )
-    program = Program(base, _say)
-    for path, config in runs:
-        try:
-            status = loop.train(program, config, RunFolder(path), _say)
-        except loop.Interrupted:
-            return loop.EXIT_INTERRUPTED
-        results = ", ".join(f"{name} {value:.4f}" for name, value in status["summary"].items())
-        _say(f"{path}: {status['outcome']} at step {status['step']}{', ' if results else ''}{results}")
+    with signals.noted() as stopped:
+        program = Program(base, _say)
+        for path, config in runs:
+            if stopped():
+                return loop.EXIT_INTERRUPTED
+            try:
+                with progress.shown(str(path), Console()) as show:
+                    status = loop.train(program, config, RunFolder(path), _say, stopped, show)
+            except loop.Interrupted as interrupted:
+                _say(str(interrupted))
+                return loop.EXIT_INTERRUPTED
+            _say(_result(path, status))
     return EXIT_OK
+
+
+def _result(path: pathlib.Path, status: dict[str, Any]) -> str:
+    results = ", ".join(f"{name} {value:.4f}" for name, value in status["summary"].items())
+    return f"{path}: {status['outcome']} at step {status['step']}{', ' if results else ''}{results}"
 
 
 def _run(options: argparse.Namespace, settings: list[str]) -> int:
@@ -81,7 +102,7 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
     _leave_devices_to_workers()
     from rich.console import Console
 
-    from cnnjax.sweep import experiment, plan, report, runner
+    from cnnjax.sweep import experiment, plan, report, runner, summary
     from cnnjax.train.loop import EXIT_INTERRUPTED, Interrupted
 
     console = Console()
@@ -94,7 +115,7 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
     except Interrupted:
         console.print("stopped; the same command goes on from here")
         return EXIT_INTERRUPTED
-    report.print_summary(console, report.write(sweep.experiment, sweep.scale_name, sweep.folder))
+    summary.show(console, report.write(sweep), sweep.folder / report.PAGE)
     for failure in failures:
         print(f"cnnjax: failed: {failure}", file=sys.stderr)
     return EXIT_FAILED if failures else EXIT_OK
@@ -126,11 +147,10 @@ def _dry_run(sweep):  # type: ignore[no-untyped-def]
 def _report(options: argparse.Namespace, settings: list[str]) -> int:
     from rich.console import Console
 
-    from cnnjax.sweep import experiment, report
+    from cnnjax.sweep import experiment, plan, report, summary
 
-    found = experiment.load(options.experiment)
-    name, _ = found.scale(options.scale)
-    report.print_summary(Console(), report.write(found, name, options.runs / found.name / name))
+    sweep = plan.last(experiment.load(options.experiment), options.scale, options.runs)
+    summary.show(Console(), report.write(sweep), sweep.folder / report.PAGE)
     return EXIT_OK
 
 
@@ -205,7 +225,10 @@ def _export(options: argparse.Namespace, settings: list[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage above it."""
+    """Says what is wrong in one line, without the usage above it; takes no abbreviations."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
         sys.exit(_fail(message))
@@ -234,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("config", help="a recipe, e.g. configs/resnet_cifar.py")
     train.add_argument("--run", dest="run_folder", type=pathlib.Path, help="its folder; default: runs/<recipe>")
     train.add_argument("--seeds", type=_seeds, default=(), help="train each seed in <run>/seed-<s>, e.g. 0-4 or 0,1,2")
-    train.add_argument("--cores", type=_seeds, default=(), help="CPU cores to use, e.g. 0,1")
+    train.add_argument("--cores", type=_cores, default=(), help="CPU cores to use, e.g. 0,1")
     train.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
 
     models = command("models", _models, "list the networks, or print the layers of one")
@@ -266,26 +289,36 @@ def _experiment_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _seeds(text: str) -> tuple[int, ...]:
     """``"0-2,7"`` → 0, 1, 2, 7."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        numbers += range(int(first), int(last or first) + 1)
-    if not numbers:
-        raise ValueError(text)
-    return tuple(dict.fromkeys(numbers))
+    return _numbers("seeds", text)
+
+
+def _cores(text: str) -> tuple[int, ...]:
+    there = machine.cores()
+    if missing := [each for each in _numbers("cores", text) if each not in there]:
+        raise argparse.ArgumentTypeError(f"there is no core {missing[0]} here, only {', '.join(map(str, there))}")
+    return _numbers("cores", text)
+
+
+def _numbers(what: str, text: str) -> tuple[int, ...]:
+    parts = [re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", part) for part in text.split(",")]
+    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
+    if not (all(parts) and all(ranges)):
+        raise argparse.ArgumentTypeError(f"{what} are written 0-4 or 0,1,2, not {text!r}")
+    if (count := sum(map(len, ranges))) > _MOST_NUMBERS:
+        raise argparse.ArgumentTypeError(f"at most {_MOST_NUMBERS:,} {what} can be given, not {count:,}")
+    return tuple(dict.fromkeys(number for each in ranges for number in each))
 
 
 def _count(text: str) -> int:
-    if int(text) < 1:
-        raise ValueError(text)
+    if not re.fullmatch(r"0*[1-9][0-9]{0,5}", text):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, not {text!r}")
     return int(text)
 
 
 def _shape(text: str) -> tuple[int, ...]:
-    shape = tuple(int(part) for part in text.lower().split("x"))
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(text)
-    return shape
+    if not re.fullmatch(r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4}){2}", text.lower()):
+        raise argparse.ArgumentTypeError(f"height, width and channels are written 32x32x3, not {text!r}")
+    return tuple(int(part) for part in text.lower().split("x"))
 
 
 def _say(line: str) -> None:
@@ -295,6 +328,17 @@ def _say(line: str) -> None:
 def _fail(message: str) -> int:
     print(f"cnnjax: error: {message}", file=sys.stderr)
     return EXIT_USAGE
+
+
+def _without_devices() -> str:
+    """What is wrong with the platform that JAX was asked for; empty if it has devices, or was not asked yet."""
+    if not (jax := sys.modules.get("jax")):
+        return ""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):
+        return f"JAX finds no device of the platform {jax.config.jax_platforms!r} (JAX_PLATFORMS); cpu is always there"
+    return ""
 
 
 def _interrupted() -> int:

@@ -47,7 +47,7 @@ class BatchNorm(nn.Module):
 
         # During initialisation there is neither a mapped axis nor a batch that means anything.
         axis, group = (None, 0) if self.is_initializing() else (self.axis, self.group)
-        mean, var, groups = _statistics(x, group, axis)
+        mean, var, groups = _statistics(x, group, axis, running_mean.value)
         if not self.is_initializing():
             keep = self.momentum
             running_mean.value = keep * running_mean.value + (1 - keep) * mean.mean(0)
@@ -65,23 +65,26 @@ def _normalise(
     return ((x - mean) * multiplier + bias).astype(dtype)
 
 
-def _statistics(x: jax.Array, group: int, axis: str | None) -> tuple[jax.Array, jax.Array, int]:
+def _statistics(x: jax.Array, group: int, axis: str | None, about: jax.Array) -> tuple[jax.Array, jax.Array, int]:
     """Mean and biased variance ``[groups here, C]`` of ``x [N here, ..., C]``, and the number of groups here.
 
-    A group that spans several devices is reduced by one collective for each statistic.
+    One pass: the mean of ``x - about`` and that of its square, for any constant ``about [C]``. Near the mean it keeps the
+    variance from being the small difference of two large numbers. A group that spans several devices is reduced by one
+    collective for each statistic.
     """
     here = x.shape[0]
     devices = lax.axis_size(axis) if axis else 1
     size = group or here * devices
     groups = check_groups(here, devices, size)
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(groups, -1, x.shape[-1])
+    x -= about
     mean, square = x.mean(1), lax.square(x).mean(1)
     if axis and size > here:
         span = size // here
         members = [list(range(first, first + span)) for first in range(0, devices, span)]
         mean, square = lax.pmean((mean, square), axis, axis_index_groups=members)
-    # The difference of two large numbers may come out below zero by rounding.
-    return mean, jnp.maximum(square - lax.square(mean), 0.0), groups
+    # The difference may still come out below zero by rounding.
+    return mean + about, jnp.maximum(square - lax.square(mean), 0.0), groups
 
 
 def check_groups(here: int, devices: int, size: int) -> int:

@@ -1,6 +1,5 @@
 """Runs a sweep on this machine: starts workers, watches them, and stops them when told to."""
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 
+from cnnjax import signals
 from cnnjax.sweep import progress, workers
 from cnnjax.sweep.plan import Sweep
 from cnnjax.train.loop import Interrupted
@@ -58,18 +58,20 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
         free = workers.shares(count)
         active: list[workers.Worker] = []
         failures: list[str] = []
-        told = False
-        with _stop_signal() as stopped, _display(sweep, console) as show:
+        told = 0
+        with signals.noted() as stopped, _display(sweep, console) as show:
             try:
                 while (waiting and not stopped()) or active:
                     while waiting and free and not stopped():
                         arm, pending = waiting.pop(0)
                         active.append(workers.start(arm, pending, free.pop()))
-                    if stopped() and not told:
-                        # Once: a worker that has saved answers a second signal by dying of it.
-                        told = True
+                    if stopped() > told:
+                        # The first time they are asked to save. One that has saved answers a second signal by dying of it,
+                        # and the second time that is what is wanted.
+                        again, told = told > 0, stopped()
+                        console.print("killing the workers" if again else "stopping: the workers save their runs")
                         for worker in active:
-                            worker.process.terminate()
+                            worker.kill() if again else worker.process.terminate()
                     time.sleep(POLL_S)
                     for worker in [each for each in active if each.ended()]:
                         active.remove(worker)
@@ -81,7 +83,7 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
             finally:
                 for worker in active:
                     worker.kill()
-        if stopped():
+        if stopped() and any(arm.pending() for arm in sweep.arms):
             raise Interrupted
     return failures
 
@@ -108,15 +110,3 @@ def _display(sweep: Sweep, console: Console) -> Iterator[Callable[[], None]]:
 
     yield lines
     lines()
-
-
-@contextmanager
-def _stop_signal() -> Iterator[Callable[[], bool]]:
-    received: list[int] = []
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before = {each: signal.signal(each, lambda number, _: received.append(number)) for each in signals}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

@@ -93,6 +93,8 @@ def command_line(arm: Arm, seeds: Sequence[int]) -> list[str]:
 
 def shares(count: int) -> list[list[int]]:
     """The cores of each of ``count`` workers: as many for each, because a result depends on how many; one: not pinned."""
+    if not hasattr(os, "sched_setaffinity"):
+        return [[] for _ in range(count)]
     cores = machine.cores()
     size = max(1, len(cores) // count)
     return (

@@ -1,6 +1,7 @@
 """Where a run was made."""
 
 import importlib.metadata
+import os
 import pathlib
 import platform
 import subprocess
@@ -27,6 +28,12 @@ def describe(config: configs.ConfigDict) -> dict[str, Any]:
         "cores": len(machine.cores()),
         "parallel": execution.parallel,
         "steps_per_dispatch": execution.steps_per_dispatch,
+        "arithmetic": {
+            "grad_reduce_dtype": execution.grad_reduce_dtype,
+            "matmul_precision": str(jax.config.values["jax_default_matmul_precision"]),
+            "x64": bool(jax.config.values["jax_enable_x64"]),
+            "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+        },
     }
 
 
@@ -34,8 +41,13 @@ def commit() -> str:
     """The commit of the checkout that this code lies in, ``+changes`` if it was edited; empty outside of a checkout."""
     git = ["git", "-C", str(pathlib.Path(__file__).parent)]
     try:
+        ours = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=10)
         head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, timeout=10)
         changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return head.stdout.strip() + ("+changes" if changes.stdout.strip() else "") if head.returncode == 0 else ""
+    return (
+        head.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+        if ours.returncode == head.returncode == 0
+        else ""
+    )

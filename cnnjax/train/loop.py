@@ -2,16 +2,15 @@
 
 import dataclasses
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from cnnjax import config as configs
-from cnnjax.train import environment
+from cnnjax import errors
+from cnnjax.train import environment, progress
 from cnnjax.train.checkpoint import Checkpoints
 from cnnjax.train.program import Program
 from cnnjax.train.run import RunFolder
@@ -47,7 +46,12 @@ class _Plan:
 
 
 def train(
-    program: Program, config: configs.ConfigDict, folder: RunFolder, say: Callable[[str], None]
+    program: Program,
+    config: configs.ConfigDict,
+    folder: RunFolder,
+    say: Callable[[str], None],
+    stopped: Callable[[], int] = lambda: 0,
+    show: progress.Show = progress.nothing,
 ) -> dict[str, Any]:
     """Trains one network, or goes on with it, and returns the run's final status.
 
@@ -58,24 +62,36 @@ def train(
       program: made from the same configuration, whatever its seed.
       config: the recipe.
       folder: of the run.
-      say: takes one line for the user.
+      say: takes one line for the user; what concerns the run's result is kept in its status too, under ``notes``.
+      stopped: whether the run has been told to stop; asked after every dispatch. See `cnnjax.signals`.
+      show: is told how far the run is.
 
     Raises:
       UserError: the folder is in use, or holds another run, or another model's checkpoints.
-      Interrupted: SIGTERM or SIGINT came; a checkpoint has been saved.
+      Interrupted: it was told to stop; a checkpoint has been saved.
     """
+
+    said: list[str] = []
+
+    def note(line: str) -> None:
+        say(line)
+        said.append(line)
+        if folder.status():
+            folder.set_status(notes=notes())
+
+    def notes() -> list[str]:
+        return list(dict.fromkeys([*folder.status().get("notes", []), *program.notes, *said]))
+
     with folder.locked():
-        folder.open(
-            config,
-            {**environment.describe(config), "data": program.fingerprints, "convolution": program.conv_form},
-            say,
-        )
+        described = {**environment.describe(config), "data": program.fingerprints, "convolution": program.conv_form}
+        folder.open(config, described, note)
         status = folder.status()
         if status.get("state") == "finished":
             return status
+        size = {"steps": program.steps, "parameters": program.parameters}
+        folder.set_status(state="running", outcome=None, error=None, notes=notes(), **size)
         try:
-            with _stop_signal() as stopped:
-                _train(program, config, folder, say, stopped)
+            _train(program, config, folder, note, stopped, show)
         except Interrupted:
             folder.set_status(state="interrupted")
             raise
@@ -91,19 +107,19 @@ def _train(
     program: Program,
     config: configs.ConfigDict,
     folder: RunFolder,
-    say: Callable[[str], None],
-    stopped: Callable[[], bool],
+    note: Callable[[str], None],
+    stopped: Callable[[], int],
+    show: progress.Show,
 ) -> None:
     plan, settings = _plan(program, config), config.execution.checkpoint
     started, spent = time.monotonic(), folder.status().get("seconds", 0.0)
-    folder.set_status(state="running", outcome=None, error=None, steps=program.steps, parameters=program.parameters)
 
     def finish(outcome: str, step: int, summary: dict[str, float]) -> None:
         seconds = round(spent + time.monotonic() - started, 3)
         folder.set_status(state="finished", outcome=outcome, step=step, seconds=seconds, summary=summary)
 
     best = lambda steps: folder.best(settings.best, steps)  # noqa: E731
-    with Checkpoints(folder.checkpoints, settings.keep, plan.save_at, best, say) as checkpoints:
+    with Checkpoints(folder.checkpoints, settings.keep, plan.save_at, best, note) as checkpoints:
         tree = {"state": program.abstract, "sums": jax.eval_shape(program.task.init)}
         restored = checkpoints.restore(program.layout.abstract(tree))
         if restored:
@@ -112,7 +128,8 @@ def _train(
         else:
             done, state, sums = 0, program.init(config.seed), program.zero()
         folder.cut(done)
-        logged_at, logged_step = time.monotonic(), done
+        logged_at, logged_step, rate = time.monotonic(), done, 0.0
+        row: dict[str, float] = {}
         while done < program.steps:
             stop = plan.next_stop(done)
             before = sums
@@ -127,7 +144,7 @@ def _train(
                 row |= {f"batch/{name}": value for name, value in program.task.compute(sums).items()}
                 sums = program.zero()
                 if not math.isfinite(row["batch/loss"]):
-                    say(f"{folder.path}: the loss is not finite at step {done}; the run ends here as diverged")
+                    note(f"{folder.path}: the loss is not finite at step {done}; the run ends here as diverged")
                     return finish("diverged", done, {})
                 if plan.due("evaluate", done):
                     for name in ("train", "test"):
@@ -140,16 +157,16 @@ def _train(
                 folder.set_status(step=done, seconds=seconds, examples_per_second=round(rate, 1), row=row)
                 logged_at, logged_step = now, done
 
-            stop_here = stopped()
+            show(done, program.steps, rate, row)
+            stop_here = bool(stopped())
             if plan.due("save", done) or stop_here:
                 if not program.finite({"state": state, "sums": sums}):
-                    say(f"{folder.path}: a parameter is not finite at step {done}; the run ends here as diverged")
+                    note(f"{folder.path}: a parameter is not finite at step {done}; the run ends here as diverged")
                     return finish("diverged", done, {})
                 checkpoints.save(done, {"state": state, "sums": sums})
             if stop_here and done < program.steps:
                 checkpoints.wait()
-                say(f"{folder.path}: stopped and saved at step {done} of {program.steps}")
-                raise Interrupted
+                raise Interrupted(f"{folder.path}: stopped and saved at step {done} of {program.steps}")
         summary = {key: value for key, value in folder.metrics()[-1].items() if key.split("/")[0] in ("train", "test")}
     finish("completed", done, summary)
     return None
@@ -158,28 +175,14 @@ def _train(
 def _plan(program: Program, config: configs.ConfigDict) -> _Plan:
     settings = config.execution.checkpoint
 
-    def at_least_one(text: str) -> int:
-        return max(1, program.duration(text))
-
+    if config.execution.steps_per_dispatch < 1:
+        raise errors.UserError(f"execution.steps_per_dispatch is at least 1, not {config.execution.steps_per_dispatch}")
     return _Plan(
-        log=at_least_one(config.evaluation.log),
-        evaluate=at_least_one(config.evaluation.every),
-        save=at_least_one(settings.every),
-        save_at=frozenset(program.duration(each) for each in settings.at),
+        log=program.duration(config.evaluation.log, "evaluation.log"),
+        evaluate=program.duration(config.evaluation.every, "evaluation.every"),
+        save=program.duration(settings.every, "execution.checkpoint.every"),
+        save_at=frozenset(program.duration(each, "execution.checkpoint.at") for each in settings.at),
         epoch=program.steps_per_epoch,
-        dispatch=max(1, config.execution.steps_per_dispatch),
+        dispatch=config.execution.steps_per_dispatch,
         end=program.steps,
     )
-
-
-@contextmanager
-def _stop_signal() -> Iterator[Callable[[], bool]]:
-    """While inside, SIGTERM and SIGINT only leave a note; the loop reads it between two dispatches."""
-    received: list[int] = []
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before = {each: signal.signal(each, lambda number, _: received.append(number)) for each in signals}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

@@ -35,6 +35,7 @@ class Program:
       say: takes one line for the user.
 
     Attributes:
+      notes: what a reader of the result must know beside the settings.
       model, task, optimizer, schedule: made from the configuration.
       conv_form: of its convolutions, see `cnnjax.nn.conv`.
       steps_per_epoch: the training set is seen once in as many steps.
@@ -44,6 +45,12 @@ class Program:
 
     def __init__(self, config: configs.ConfigDict, say: Callable[[str], None] = lambda line: None):
         self.config = config
+        self.notes: list[str] = []
+
+        def note(line: str) -> None:
+            self.notes.append(line)
+            say(line)
+
         batch, execution = config.batch_size, config.execution
         self.layout = parallel.layout(execution.parallel, execution.devices)
         self.layout.check_batch("batch_size", batch)
@@ -57,18 +64,18 @@ class Program:
         self.steps_per_epoch = pipeline.steps_per_epoch(len(train.labels), batch)
         flip = config.task.flip and config.dataset.name not in UNMIRRORED
         if flip != config.task.flip:
-            say(f"task.flip is off: mirrored images of {config.dataset.name} are no longer of their class")
+            note(f"task.flip is off: mirrored images of {config.dataset.name} are no longer of their class")
         self.task = Classification(*_statistics(train.images), config.task.pad, flip)
 
         model = models.create(**config.model, num_classes=train.num_classes)
         if "bn_group" in config.model:
             devices = len(self.layout.devices) if self.layout.axis else 1
             norm.check_groups(batch // devices, devices, config.model.bn_group or batch)
-        self.conv_form = _conv_form(execution.cpu_convolution, self.layout, say)
+        self.conv_form = _conv_form(execution.cpu_convolution, self.layout, note)
         placed: dict[str, Any] = {"bn_axis": self.layout.axis, "conv_form": self.conv_form}
         self.model = model.clone(**{key: value for key, value in placed.items() if hasattr(model, key)})
 
-        self.steps = self.duration(config.duration)
+        self.steps = self.duration(config.duration, "duration")
         self.schedule = schedule.make(config.schedule, self.steps_per_epoch, batch)
         self.optimizer = optimizer.make(config.optimizer, self.schedule)
         self.abstract = jax.eval_shape(self._init, 0)
@@ -88,9 +95,12 @@ class Program:
         self._evaluate_compiled = self.layout.compile(self._evaluate)
         self._finite = jax.jit(checkpoint.all_finite)
 
-    def duration(self, text: str) -> int:
-        """A duration in steps of this run."""
-        return configs.steps(text, self.steps_per_epoch, self.config.batch_size)
+    def duration(self, text: str, name: str) -> int:
+        """A duration in steps of this run, at least one; ``name`` is the setting's, for the error."""
+        found = configs.steps(text, self.steps_per_epoch, self.config.batch_size)
+        if found < 1:
+            raise errors.UserError(f"{name} is at least one step, not {text!r}")
+        return found
 
     def init(self, seed: int) -> state.TrainState:
         """The state before the first step."""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from cnnjax import config as configs
+from cnnjax import signals
 from cnnjax.train import loop
 from cnnjax.train.checkpoint import Checkpoints
 from cnnjax.train.program import Program
@@ -92,9 +93,9 @@ def stop(program: Program, recipe: configs.ConfigDict) -> Callable[..., list[str
     def train(folder: RunFolder, at: int, **execution: Any) -> list[str]:
         said: list[str] = []
         config = configs.override(recipe, {f"execution.{key.replace('__', '.')}": v for key, v in execution.items()})
-        with pytest.raises(loop.Interrupted):
-            loop.train(Signalled(program, at), config, folder, said.append)  # type: ignore[arg-type]
-        return said
+        with pytest.raises(loop.Interrupted) as interrupted, signals.noted() as stopped:
+            loop.train(Signalled(program, at), config, folder, said.append, stopped)  # type: ignore[arg-type]
+        return [*said, str(interrupted.value)]
 
     return train
 

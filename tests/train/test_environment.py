@@ -58,6 +58,10 @@ def test_commit_marks_a_changed_checkout(tmp_path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "file").write_text("1")
     git("add", "file")
     git("commit", "-m", "one")
+    assert environment.commit() == "", "a repository that this code only lies in, as an installed package does"
+    (tmp_path / "environment.py").write_text("1")
+    git("add", "environment.py")
+    git("commit", "-m", "two")
     head = git("rev-parse", "--short", "HEAD").strip()
     assert environment.commit() == head
     (tmp_path / "file").write_text("2")

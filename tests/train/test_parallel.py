@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from cnnjax import config as configs
-from cnnjax import errors
+from cnnjax import errors, signals
 from cnnjax.train import loop, parallel
 from cnnjax.train.program import Program
 from cnnjax.train.run import RunFolder
@@ -196,10 +197,11 @@ def test_checkpoint_goes_on_under_another_mapping(made, tmp_path: pathlib.Path) 
 
             def run(self, state: Any, sums: Any, done: int, count: int) -> Any:
                 if done + count == stop:
-                    os.kill(os.getpid(), loop.signal.SIGTERM)
+                    os.kill(os.getpid(), signal.SIGTERM)
                 return program.run(state, sums, done, count)
 
-        loop.train(Short(), config, folder, said.append)  # type: ignore[arg-type]
+        with signals.noted() as stopped:
+            loop.train(Short(), config, folder, said.append, stopped)  # type: ignore[arg-type]
 
     with pytest.raises(loop.Interrupted):
         train("pmap", DEVICES, folder, 3)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from cnnjax import config as configs
-from cnnjax import errors
+from cnnjax import errors, signals
 from cnnjax.train import loop
 from cnnjax.train.program import Program
 from cnnjax.train.run import RunFolder
@@ -65,7 +65,8 @@ def test_metrics_within_an_epoch_are_kept_in_the_checkpoint(folder, stop, resume
 def test_told_to_stop_in_the_last_dispatch_it_finishes(
     number, signalled, recipe, folder, result: Result, undisturbed
 ) -> None:
-    status = loop.train(signalled(22, number), recipe, folder, lambda line: None)
+    with signals.noted() as stopped:
+        status = loop.train(signalled(22, number), recipe, folder, lambda line: None, stopped)
     assert status["state"] == "finished"
     assert result(folder) == result(undisturbed)
 
@@ -100,7 +101,9 @@ def test_killed(moment, folder, doctored, resume, result: Result, undisturbed) -
         assert (folder.checkpoints / "11").is_dir()
         assert not (folder.checkpoints / "11.json").exists()
 
-    assert resume(folder, checkpoint__keep=1) == []
+    said = resume(folder, checkpoint__keep=1)
+    left = moment in ("a checkpoint is committed, its manifest not written", "a checkpoint is being removed")
+    assert ["has no manifest" in line for line in said] == [True] * left
     assert result(folder) == result(undisturbed)
     names = {path.name for path in folder.checkpoints.iterdir()}
     assert names == {"22", "22.json"}, "the best step is the last one, too"
@@ -231,3 +234,36 @@ def test_another_models_checkpoints(program: Program, recipe, folder, stop, undi
     assert "\n" not in str(caught.value)
     assert {path: path.read_bytes() for path in folder.checkpoints.rglob("*") if path.is_file()} == before
     assert folder.status()["state"] == "failed"
+
+
+def test_told_to_stop_in_the_last_dispatch_of_a_seed_the_next_is_not_begun(tmp_path, tiny_settings) -> None:
+    """And typed again, the command goes on with it."""
+    script = """
+import os, signal, sys
+from cnnjax import cli
+from cnnjax.train import loop
+real = loop.train
+def train(*arguments):
+    status = real(*arguments)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return status
+loop.train = train
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    recipe = pathlib.Path(__file__).parents[2] / "configs" / "resnet_cifar_digits.py"
+    command = ["train", str(recipe), "--run", str(tmp_path), "--seeds", "0-2", *tiny_settings]
+    stopped = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True)
+    assert stopped.returncode == loop.EXIT_INTERRUPTED, stopped.stderr
+    assert sorted(path.name for path in tmp_path.glob("seed-*")) == ["seed-0"]
+    assert RunFolder(tmp_path / "seed-0").status()["state"] == "finished"
+
+
+def test_what_concerns_the_result_is_kept_with_it(folder, stop, resume) -> None:
+    stop(folder, 4)
+    file = folder.path / "run.json"
+    record = json.loads(file.read_text())
+    record["environment"]["arithmetic"]["matmul_precision"] = "bfloat16"
+    file.write_text(json.dumps(record))
+    (said,) = resume(folder)
+    assert "not bit-exact (matmul_precision: bfloat16 -> None)" in said
+    assert folder.status()["notes"] == [said]
