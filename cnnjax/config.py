@@ -6,13 +6,16 @@ that you trust.
 """
 
 import ast
+import contextlib
 import copy
 import hashlib
 import json
+import os
 import pathlib
 import re
 import runpy
-from collections.abc import Iterable, Mapping
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -20,23 +23,46 @@ from ml_collections import ConfigDict
 from cnnjax import errors
 
 _UNITS = {"steps": "steps", "step": "steps", "epochs": "epochs", "epoch": "epochs", "examples": "examples"}
+_MOST = 2**31 - 1
+"""Steps: what a counter of 32 bits holds."""
 
 
 def load(path: str | pathlib.Path) -> ConfigDict:
     """Runs a recipe's file and returns its configuration, locked.
 
     Raises:
-      UserError: there is no such file, or it does not define ``get_config``.
+      UserError: there is no such file, it cannot be run, or it does not define ``get_config``.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         near = [str(other) for other in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
         raise errors.unknown("recipe", str(path), near)
-    make = runpy.run_path(str(path)).get("get_config")
-    config = make() if callable(make) else None
+    with running(path):
+        make = runpy.run_path(str(path)).get("get_config")
+        config = make() if callable(make) else None
     if not isinstance(config, ConfigDict):
         raise errors.UserError(f"{path}: a recipe defines get_config(), which returns a ConfigDict; this file does not")
     return config.lock()
+
+
+@contextlib.contextmanager
+def running(path: pathlib.Path) -> Iterator[None]:
+    """While a user's file is run: whatever it raises becomes a `UserError`, one line that says where."""
+    try:
+        yield
+    except errors.UserError as error:
+        raise errors.UserError(f"{path}: {error}") from error
+    except (Exception, SystemExit) as error:
+        here = os.path.abspath(path)
+        lines = [
+            each.lineno for each in traceback.extract_tb(error.__traceback__) if os.path.abspath(each.filename) == here
+        ]
+        message = str(error)
+        if isinstance(error, SyntaxError) and error.filename and os.path.abspath(error.filename) == here:
+            lines, message = [error.lineno], error.msg
+        place = ":".join(str(each) for each in (path, *lines[-1:]) if each)
+        reason = ": ".join(filter(None, (type(error).__name__, *message.strip().splitlines()[:1])))
+        raise errors.UserError(f"{place}: {reason}") from error
 
 
 def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -98,16 +124,25 @@ def digest(config: ConfigDict) -> str:
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def steps(duration: str, steps_per_epoch: int, batch_size: int) -> int:
-    """A duration in optimiser steps, rounded to the nearest.
+def steps(duration: str, steps_per_epoch: int, batch_size: int, at_least: int = 0) -> int:
+    """A duration in optimiser steps, rounded to the nearest; at most 2^31 - 1, which no run reaches.
 
     Args:
       duration: a number and its unit: ``"64000 steps"``, ``"2.5 epochs"``, ``"1000000 examples"``.
       steps_per_epoch: steps in which the training set is seen once.
       batch_size: examples a step.
+      at_least: the fewest steps that make sense.
+
+    Raises:
+      UserError: it is no duration, or a shorter one.
     """
     number, unit = _duration(duration)
-    return round(number * {"steps": 1.0, "epochs": steps_per_epoch, "examples": 1 / batch_size}[unit])
+    count = round(min(number * {"steps": 1.0, "epochs": steps_per_epoch, "examples": 1 / batch_size}[unit], _MOST))
+    if count < at_least:
+        raise errors.UserError(
+            f"the duration is at least {at_least} step{'s'[at_least == 1 :]}; {duration!r} is {count}"
+        )
+    return count
 
 
 def _duration(text: str) -> tuple[float, str]:

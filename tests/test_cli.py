@@ -71,18 +71,27 @@ BAD: dict[str, tuple[list[object], str]] = {
     "batch larger than the set": (["train", DIGITS, "--config.batch_size=1440"], "does not fit a set of 1437"),
     "no devices": (["train", DIGITS, "--config.execution.devices=99"], "execution.devices = 99, but there are 8"),
     "mapping": (["train", DIGITS, "--config.execution.parallel=pmpa"], "did you mean pmap"),
-    "seeds": (["train", DIGITS, "--seeds", "one"], "'one'"),
+    "abbreviation": (["train", DIGITS, "--see", "3"], "unknown argument '--see'"),
+    "seeds": (["train", DIGITS, "--seeds", "one"], "argument --seeds: seeds are written 0-4 or 0,1,2, not 'one'"),
+    "seeds with a hole": (["train", DIGITS, "--seeds", "1,,2"], "seeds are written 0-4 or 0,1,2, not '1,,2'"),
+    "too many seeds": (
+        ["run", DEGRADATION, "--seeds", "0-99999999"],
+        "at most 10,000 seeds can be given, not 100,000,000",
+    ),
+    "cores": (["train", DIGITS, "--cores", "x"], "cores are written 0-4 or 0,1,2, not 'x'"),
+    "no such core": (["train", DIGITS, "--cores", "0,99999"], "there is no core 99999 here, only "),
     "seeds backwards": (["run", DEGRADATION, "--seeds", "4-1"], "'4-1'"),
     "negative seed": (["run", DEGRADATION, "--seeds=-1"], "'-1'"),
     "no workers": (["run", DEGRADATION, "--workers", "0"], "'0'"),
-    "workers": (["run", DEGRADATION, "--workers", "many"], "'many'"),
+    "workers": (["run", DEGRADATION, "--workers", "many"], "expected a number from 1 on, not 'many'"),
     "model": (["models", "resnet57"], "unknown model 'resnet57'; did you mean"),
     "field": (["models", "resnet20", "shortcu=A"], "did you mean shortcut"),
     "fixed field": (["models", "resnet20", "depth=32"], "fixes depth = 20"),
     "field's value": (["models", "resnet20", "shortcut=D"], "D"),
     "field's type": (["models", "resnet20", "width=wide"], "the field width of the model 'resnet20' is of type int"),
     "depth of a model": (["models", "resnet_cifar", "depth=9"], "6n"),
-    "input": (["models", "resnet20", "--input", "32x32"], "'32x32'"),
+    "input": (["models", "resnet20", "--input", "32x32"], "written 32x32x3, not '32x32'"),
+    "input without size": (["models", "resnet20", "--input", "32x0x3"], "written 32x32x3, not '32x0x3'"),
     "set to prepare": (["data", "prepare", "digit"], "did you mean digits"),
     "nothing to do with data": (["data"], "required: ACTION"),
     "nothing to export": (["export", "tensorboard", "nowhere"], "nowhere: no such folder of runs"),
@@ -115,6 +124,27 @@ def test_bad_input_of_a_process(cnnjax, tmp_path: pathlib.Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [AssertionError(), RuntimeError("Unable to initialize backend 'cuda'")], ids=repr)
+def test_platform_that_is_not_here(
+    error: Exception, call, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """What JAX raises for a platform that it knows (cuda), and for any other."""
+
+    def devices() -> None:
+        raise error
+
+    monkeypatch.setattr("jax.devices", devices)
+    words = "cnnjax: error: JAX finds no device of the platform 'cpu' (JAX_PLATFORMS); cpu is always there\n"
+    assert call("train", DIGITS) == (2, "", words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_terminal_that_cannot_show_everything(cnnjax) -> None:
+    done = cnnjax("models", "resnet20", "--input", "8x8x3", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "at 8?8?3" in done.stdout
+
+
 def test_run_folder_of_something_else(call, tmp_path: pathlib.Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     code, _, errors = call("train", DIGITS, "--run", tmp_path)
@@ -129,8 +159,8 @@ def test_run_folder_of_another_run(call, cnnjax, tmp_path: pathlib.Path, tiny_se
     run = tmp_path / "run" / "seed-3"
     assert (code, errors) == (0, "")
     assert re.fullmatch(
-        r"run/seed-3: completed at step 22, train/loss [\d.]+, train/error [\d.]+, test/loss [\d.]+, test/error [\d.]+\n",
-        output,
+        r"run/seed-3: completed at step 22, train/loss [\d.]+, train/error [\d.]+, test/loss [\d.]+, test/error [\d.]+",
+        output.splitlines()[-1],
     )
     before = tree(tmp_path)
 

@@ -257,10 +257,19 @@ def test_settings_are_not_mistaken_for_each_other():
         ("1408 examples", 44),
         ("47 examples", 1),
         ("49 examples", 2),
+        ("9999999999 steps", 2**31 - 1),
+        ("9" * 400 + " epochs", 2**31 - 1),
     ],
 )
 def test_durations_in_steps(text, expected):
     assert configs.steps(text, steps_per_epoch=44, batch_size=32) == expected
+
+
+def test_the_fewest_steps():
+    assert configs.steps("1 step", 44, 32, at_least=1) == 1
+    for text in ("0 steps", "0.001 epochs", "7 examples"):
+        with pytest.raises(errors.UserError, match=f"the duration is at least 1 step; '{text}' is 0"):
+            configs.steps(text, 44, 32, at_least=1)
 
 
 @pytest.mark.parametrize(
@@ -314,6 +323,32 @@ def test_a_file_that_is_no_recipe(tmp_path, text):
     (tmp_path / "x.py").write_text(text)
     with pytest.raises(errors.UserError, match=r"x.py: a recipe defines get_config\(\), which returns a ConfigDict"):
         configs.load(tmp_path / "x.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\ndef get_config(:\n", ":2: SyntaxError: invalid syntax"),
+        ("\nimport nothing_of_that_name\n", ":2: ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+        ("def get_config():\n    return 1 / 0\n", ":2: ZeroDivisionError: division by zero"),
+        ("def get_config():\n    raise ValueError('one\\ntwo')\n", ":2: ValueError: one"),
+        ("assert False", ":1: AssertionError"),
+        ("raise SystemExit(3)", ":1: SystemExit: 3"),
+        ("import json\njson.loads('{')", ":2: JSONDecodeError: Expecting property name"),
+        (
+            "import ml_collections\ndef get_config():\n    return ml_collections.ConfigDict({'a': 1}).lock().b\n",
+            ":3: AttributeError: ",
+        ),
+        ("from cnnjax import config\nconfig.load('nowhere.py')", ": unknown recipe 'nowhere.py'"),
+    ],
+)
+def test_a_file_that_cannot_be_run(tmp_path, text, message):
+    path = tmp_path / "bad.py"
+    path.write_text(text)
+    with pytest.raises(errors.UserError) as caught:
+        configs.load(path)
+    assert str(caught.value).startswith(f"{path}{message}")
+    assert "\n" not in str(caught.value)
 
 
 def test_flatten_reads_plain_dictionaries_too():

@@ -37,6 +37,7 @@ BUILDERS = {
     "cifar10": Ours("cnnjax.data.cifar10", "Cifar10", (1, 0, 0)),
     "digits": Ours("cnnjax.data.digits", "Digits", (1, 0, 0)),
 }
+_EXTRA = "pip install -e '.[tensorflow]'"
 _ANY_HOST_OF_TFDS = "https://storage.googleapis.com"
 
 
@@ -223,7 +224,7 @@ def _not_prepared(name: str, root: Path) -> UserError:
     if name.partition("/")[0] not in _names_of_tfds():
         return errors.unknown("data set", name, _available(name, root), f"looked for a prepared one in {root}")
     return UserError(
-        f"data set {name!r} is not prepared in {root}; run `pip install 'cnnjax[tensorflow]'` (TensorFlow, once) and "
+        f"data set {name!r} is not prepared in {root}; run `{_EXTRA}` in a clone of cnnjax (TensorFlow, once) and "
         f"`cnnjax data prepare {name}`; ready: {', '.join(sorted({'digits', *prepared.names(root)}))}"
     )
 
@@ -232,6 +233,6 @@ def _needs_conversion(found: prepared.Prepared) -> UserError:
     formats = " and ".join(sorted(found.formats))
     return UserError(
         f"data set {found.name!r} in {found.folder} is stored as {formats}, expected array_record; convert it once, "
-        f"where `pip install 'cnnjax[tensorflow]'` was run: python -m tensorflow_datasets.scripts.convert_format "
+        f"where `{_EXTRA}` was run in a clone of cnnjax: python -m tensorflow_datasets.scripts.convert_format "
         f"--dataset_version_dir={found.folder} --out_file_format=array_record"
     )

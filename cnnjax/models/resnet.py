@@ -7,13 +7,16 @@ one fully connected layer. Batch normalisation after every convolution and befor
 The plain twin has the same layers and no shortcuts. With shortcut A, which the paper uses here, the two have the same
 parameters.
 
-Departures: none known. Popular ports differ: projections (B) instead of A; new channels padded on both sides instead of
+Departures: the running variance is a moving average of the biased one, as at training; Caffe's, which the authors used, and
+PyTorch's is of the unbiased one. The momentum and the epsilon of batch normalisation are ours: the paper gives neither.
+Popular ports differ: projections (B) instead of A; new channels padded on both sides instead of
 at the end; ResNets of 11 M parameters that are called "ResNet-18 for CIFAR" and are another network.
 
 The names 18, 34, 50, 101 and 152 belong to the ImageNet networks of §4.1.
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -97,6 +100,10 @@ class CifarResNet(nn.Module):
             raise errors.unknown("dtype", self.dtype, _DTYPES)
         if self.width < 1 or self.num_classes < 1:
             raise errors.UserError(f"width and num_classes are at least 1, not {self.width} and {self.num_classes}")
+        if not 0 <= self.bn_momentum <= 1:
+            raise errors.UserError(f"bn_momentum lies in 0 ... 1, not {self.bn_momentum}")
+        if not 0 < self.bn_epsilon < math.inf:
+            raise errors.UserError(f"bn_epsilon is larger than 0, not {self.bn_epsilon}")
         super().__post_init__()
 
     @nn.compact
@@ -109,7 +116,12 @@ class CifarResNet(nn.Module):
           images: preprocessed; any size that can be halved twice.
           train: training behaviour; writes to ``batch_stats``.
           freeze_bn: batch normalisation keeps to its running statistics, also in training.
+
+        Raises:
+          UserError: JAX does not compute in ``dtype``.
         """
+        if jax.dtypes.canonicalize_dtype(self.dtype) != self.dtype:
+            raise errors.UserError(f"dtype {self.dtype} wants JAX_ENABLE_X64=1; without it JAX computes in float32")
         conv = functools.partial(Conv, use_bias=False, dtype=self.dtype, form=self.conv_form)
         norm = functools.partial(
             BatchNorm,

@@ -8,9 +8,12 @@ import runpy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnnjax import config as configs
 from cnnjax import errors
 
 Overrides = Mapping[str, Any]
+_FOLDER = r"(?!superseded$)[a-z0-9][a-z0-9._=+-]*"
+"""What can be a folder of runs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,9 @@ class Experiment:
       scales: name → scale; the first one is the default.
       claims: what is judged.
       path: the file it came from.
+
+    Raises:
+      UserError: nothing to run, a name that is no folder name, or a claim about an arm that there is not.
     """
 
     question: str
@@ -75,17 +81,29 @@ class Experiment:
     path: pathlib.Path = pathlib.Path()
 
     def __post_init__(self) -> None:
+        self._check("an experiment", "scale", self.scales)
+        for name, scale in self.scales.items():
+            self._check(f"the scale {name!r}", "arm", scale.arms)
+            if not scale.seeds:
+                raise errors.UserError(f"the scale {name!r} has no seeds; there is at least one")
         for claim in self.claims:
             for name, scale in self.scales.items():
                 for role in claim.contrast:
                     if scale.roles.get(role) not in scale.arms:
                         raise errors.UserError(
-                            f"{self.path}: scale {name!r} has no arm for the role {role!r} of the claim {claim.text!r}"
+                            f"scale {name!r} has no arm for the role {role!r} of the claim {claim.text!r}"
                         )
-        for scale in self.scales.values():
-            for arm in scale.arms:
-                if not re.fullmatch(r"[a-z0-9][a-z0-9._=+-]*", arm):
-                    raise errors.UserError(f"{self.path}: an arm is a folder name of [a-z0-9._=+-], not {arm!r}")
+
+    @staticmethod
+    def _check(owner: str, kind: str, names: Mapping[str, Any]) -> None:
+        if not names:
+            raise errors.UserError(f"{owner} has no {kind}s; there is at least one")
+        for name in names:
+            if not re.fullmatch(_FOLDER, name):
+                raise errors.UserError(
+                    f"the name of {'an' if kind == 'arm' else 'a'} {kind} is a folder name of [a-z0-9._=+-] "
+                    f"other than superseded, not {name!r}"
+                )
 
     @property
     def name(self) -> str:
@@ -104,13 +122,14 @@ def load(path: str | pathlib.Path) -> Experiment:
     """Runs an experiment's file and returns what it defines.
 
     Raises:
-      UserError: there is no such file, or it defines no ``experiment``.
+      UserError: there is no such file, it cannot be run, or it defines no ``experiment``.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         near = [str(p) for p in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
         raise errors.unknown("experiment file", str(path), near)
-    experiment = runpy.run_path(str(path)).get("experiment")
+    with configs.running(path):
+        experiment = runpy.run_path(str(path)).get("experiment")
     if not isinstance(experiment, Experiment):
         raise errors.UserError(
             f"{path}: an experiment's file defines `experiment = Experiment(...)`; this one does not"

@@ -9,7 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnnjax import errors
 from cnnjax.ops import augment, losses
+
+METRICS = ("loss", "error")
+"""What the metric computes: nats an example, and a fraction."""
 
 Batch = dict[str, jax.Array]
 Sums = dict[str, jax.Array]
@@ -30,6 +34,10 @@ class Classification:
     scale: float
     pad: int = 0
     flip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pad < 0:
+            raise errors.UserError(f"task.pad is a number of pixels, 0 or more, not {self.pad}")
 
     def preprocess(self, batch: Batch, keys: jax.Array | None, train: bool) -> Batch:
         """Normalises ``image`` (uint8 ``[N, H, W, C]``) to float32, and augments it in training.
@@ -80,6 +88,6 @@ class Classification:
         return jax.tree.map(jnp.add, one, other)
 
     def compute(self, sums: Sums) -> dict[str, float]:
-        """``loss`` (nats an example) and ``error`` (a fraction)."""
+        """See :data:`METRICS`."""
         count = float(sums["count"])
-        return {"loss": float(sums["loss"]) / count, "error": float(sums["errors"]) / count}
+        return dict(zip(METRICS, (float(sums["loss"]) / count, float(sums["errors"]) / count), strict=True))

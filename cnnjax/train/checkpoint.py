@@ -1,8 +1,7 @@
 """Checkpoints that survive a kill at any moment and notice a flipped bit.
 
 Orbax writes asynchronously and commits by renaming, but reads back whatever bytes it finds. So a manifest with the sha256
-of every file is written after each commit; a step without one was never finished, and one that does not agree with its
-manifest is set aside.
+of every file, and of itself, is written after each commit; a step without one, or that does not agree with it, is set aside.
 """
 
 import concurrent.futures
@@ -33,10 +32,13 @@ class Checkpoints:
 
     Args:
       directory: made when the first one is saved.
-      keep: how many of the newest are kept.
+      keep: how many of the newest are kept, at least one.
       at: steps that are kept in any case.
       best: the best of some steps (asked after each save), or ``None``; it is kept too.
       say: takes one line for the user.
+
+    Raises:
+      UserError: none is to be kept.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Checkpoints:
         best: Callable[[list[int]], int | None],
         say: Callable[[str], None],
     ):
+        if keep < 1:
+            raise errors.UserError(f"execution.checkpoint.keep is at least 1, not {keep}")
         self._directory = directory.absolute()
-        self._keep, self._at, self._best, self._say = max(keep, 1), frozenset(at), best, say
+        self._keep, self._at, self._best, self._say = keep, frozenset(at), best, say
         # A directory that cannot be made is an error at once; made in the background, threads wait for it for 20 minutes.
         self._orbax = ocp.StandardCheckpointer(async_options=ocp.AsyncOptions(create_directories_asynchronously=False))
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "commit")
@@ -116,7 +120,7 @@ class Checkpoints:
         folder = self._directory / str(step)
         try:
             self._orbax.wait_until_finished()
-            manifest = {"step": step, "files": _hashes(folder), "tree": description}
+            manifest = _sealed({"step": step, "files": _hashes(folder), "tree": description})
             files.write_json(self._manifest(step), manifest)
         except Exception as error:
             raise _cannot_save(folder, error) from error
@@ -129,14 +133,20 @@ class Checkpoints:
             if step not in keep:
                 # The manifest goes first: without it what is left of the step is known to be no checkpoint.
                 self._manifest(step).unlink()
-                shutil.rmtree(self._directory / str(step))
+                shutil.rmtree((self._directory / str(step)).rename(self._directory / f"{step}.removed"))
 
     def _clear_unfinished(self) -> None:
-        """Removes what a killed save has left behind."""
-        for path in self._directory.glob("*"):
-            unfinished = path.name.isdigit() and not self._manifest(int(path.name)).exists()
-            if unfinished or re.fullmatch(r"\d+\.orbax-checkpoint-tmp.*", path.name):
-                shutil.rmtree(path)
+        """Removes what a kill has left behind; a step that lost nothing but its manifest is set aside."""
+        for path in [*self._directory.glob("*")]:
+            if re.fullmatch(r"\d+\.(orbax-checkpoint-tmp.*|removed)", path.name):
+                _remove(path)
+            elif path.name.isdigit() and not self._manifest(int(path.name)).exists():
+                aside = path.with_name(f"{path.name}.unfinished")
+                _remove(aside)
+                path.rename(aside)
+                self._say(
+                    f"checkpoint {path.name} has no manifest, as if killed while saved; set aside as {aside.name}"
+                )
 
     def _set_aside(self, step: int, damage: str) -> None:
         folder, number = self._directory / str(step), 1
@@ -147,7 +157,9 @@ class Checkpoints:
         if folder.exists():
             folder.rename(aside)
         self._manifest(step).rename(aside.with_name(aside.name + ".manifest"))
-        self._say(f"checkpoint {step} is corrupt ({damage}); set aside as {aside.name}, the one before it is used")
+        before = max(self.steps(), default=0)
+        then = f"checkpoint {before} is tried next" if before else "training starts again from step 0"
+        self._say(f"checkpoint {step} is corrupt ({damage}); set aside as {aside.name}, {then}")
 
 
 def all_finite(tree: Any) -> jax.Array:
@@ -172,13 +184,26 @@ def _check_same(found: dict[str, Any], expected: dict[str, Any], folder: pathlib
             )
 
 
+def _sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """A manifest with its own sha256 in it."""
+    return {**content, "sha256": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}
+
+
 def _read_manifest(file: pathlib.Path) -> dict[str, Any]:
     """A manifest; empty if it is damaged."""
     try:
-        manifest = json.loads(file.read_text())
-    except ValueError:
+        manifest = json.loads(file.read_bytes())
+        content = {key: value for key, value in manifest.items() if key != "sha256"}
+    except (ValueError, AttributeError):
         return {}
-    return manifest if isinstance(manifest, dict) and {"files", "tree"} <= manifest.keys() else {}
+    return manifest if manifest == _sealed(content) else {}
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _hashes(folder: pathlib.Path) -> dict[str, str]:

@@ -7,6 +7,8 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+from cnnjax import errors
+
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Replaces a file's content in one step: a reader, or a kill, finds the old text or the new one."""
@@ -34,14 +36,22 @@ def append_line(path: pathlib.Path, value: dict[str, Any]) -> None:
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file of lines. A last line that a kill has cut short is left out."""
-    rows = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
+    """The rows of a file of lines: JSON objects with an integer ``step``. A last line that a kill has cut short is left out.
+
+    Raises:
+      UserError: any other line that is no such row.
+    """
+    lines, rows = path.read_bytes().splitlines() if path.exists() else [], []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            if number == len(lines):
                 break
+            row = None
+        if not isinstance(row, dict) or type(row.get("step")) is not int:
+            raise errors.UserError(f"{path} is damaged: line {number} is no JSON object with an integer step")
+        rows.append(row)
     return rows
 
 

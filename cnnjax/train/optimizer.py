@@ -39,8 +39,9 @@ def multipliers(params: Any, patterns: Sequence[tuple[str, float]]) -> Any:
         ``(r"kernel$", 1.0)`` and ``(r"stage3/.*scale$", 0.0)`` mean the same with scanned stages.
 
     Raises:
-      UserError: a parameter that no pattern covers, or a pattern that decides nothing.
+      UserError: a parameter that no pattern covers, a pattern that decides nothing, or something else than a pattern.
     """
+    _check(patterns)
     used = set()
 
     def decide(name: str) -> float:
@@ -64,6 +65,20 @@ def multipliers(params: Any, patterns: Sequence[tuple[str, float]]) -> Any:
     if unused := [pattern for pattern, _ in patterns if pattern not in used]:
         raise errors.UserError(f"optimizer.decay_multipliers: nothing is decided by {', '.join(map(repr, unused))}")
     return tree
+
+
+def _check(patterns: Sequence[tuple[str, float]]) -> None:
+    for each in patterns:
+        try:
+            pattern, multiplier = each
+            re.compile(pattern)
+            problem = "" if type(multiplier) in (int, float) else f"{multiplier!r} is no number"
+        except (TypeError, ValueError, re.error) as error:
+            problem = str(error)
+        if problem:
+            raise errors.UserError(
+                f"optimizer.decay_multipliers holds pairs (regular expression, multiplier), not {each!r}: {problem}"
+            )
 
 
 def _weight_decay(rate: float, patterns: Sequence[tuple[str, float]]) -> optax.GradientTransformation:

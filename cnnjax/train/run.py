@@ -8,13 +8,15 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import filelock
 
 from cnnjax import config as configs
 from cnnjax import errors
+from cnnjax.tasks.classification import METRICS
 from cnnjax.train import files
 
 EXACT = (
@@ -25,10 +27,16 @@ EXACT = (
     "cores",
     "parallel",
     "steps_per_dispatch",
+    "arithmetic",
     "convolution",
     "data",
 )
 """What must be the same for a resumed run to be bit-identical to an uninterrupted one."""
+
+_BEST = [f"{name}/{metric}" for name in ("train", "test") for metric in METRICS]
+_RECORD = {"config": dict, "hash": str, "environment": dict}
+_FINISHED = {"outcome": str, "step": int, "seconds": int | float, "summary": dict}
+_STATUS = {"state": str | None, "step": int | None, "seconds": int | float | None, "notes": list | None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +64,11 @@ class RunFolder:
         """Writes ``run.json``, or checks that the folder is this run's.
 
         Raises:
-          UserError: the folder holds another run, or something else.
+          UserError: the folder holds another run, or something else; or the best step is asked for by a metric that a run
+            does not have.
         """
+        if config.execution.checkpoint.best not in _BEST:
+            raise errors.unknown("execution.checkpoint.best", config.execution.checkpoint.best, _BEST)
         file = self.path / "run.json"
         if not file.exists():
             if any(self.path.glob("[!.]*")):
@@ -69,20 +80,45 @@ class RunFolder:
             }
             files.write_json(file, record)
             return
-        record = read_json(file)
-        if record.get("hash") != configs.digest(config):
-            raise errors.UserError(f"{self.path} holds another run: {_difference(record.get('config', {}), config)}")
-        before = record.get("environment", {})
+        if self.recorded_hash() != configs.digest(config):
+            found = read_json(file, _RECORD)["config"]
+            raise errors.UserError(f"{self.path} holds another run: {_difference(found, config)}")
+        record = read_json(file, _RECORD)
+        before = record["environment"]
         changed = [key for key in EXACT if before.get(key) != environment[key]]
         if changed and self.status().get("state") != "finished":
             what = "; ".join(_change(key, before.get(key), environment[key]) for key in changed)
             say(f"{self.path}: resumed in another environment, not bit-exact ({what})")
             files.write_json(file, {**record, "environment": environment, "resumed_from": before})
 
+    def recorded_hash(self) -> str | None:
+        """The digest of the settings that this run was made with; ``None`` where nothing has been run.
+
+        Raises:
+          UserError: ``run.json`` is damaged.
+        """
+        file = self.path / "run.json"
+        if not file.exists():
+            return None
+        digest = read_json(file, _RECORD)["hash"]
+        if not re.fullmatch(r"[0-9a-f]{12}", digest):
+            raise errors.UserError(f"{file} is damaged: its hash is 12 hexadecimal digits, not {digest!r}")
+        return digest
+
     def status(self) -> dict[str, Any]:
-        """The content of ``status.json``; empty before the first."""
+        """The content of ``status.json``; empty before the first.
+
+        Raises:
+          UserError: it is damaged, or says that the run is finished and not how.
+        """
         file = self.path / "status.json"
-        return read_json(file) if file.exists() else {}
+        if not file.exists():
+            return {}
+        status = read_json(file, _STATUS)
+        if status.get("state") == "finished":
+            _check(file, status, _FINISHED)
+            _check(file, status["summary"], dict.fromkeys(status["summary"], int | float))
+        return status
 
     def set_status(self, **fields: Any) -> None:
         """Replaces fields of ``status.json``."""
@@ -102,11 +138,10 @@ class RunFolder:
 
     def cut(self, step: int) -> None:
         """Removes what was recorded after ``step``, which is about to be done again."""
-        for name in ("metrics.jsonl", "timing.jsonl"):
-            file = self.path / name
-            if file.exists():
-                kept = [row for row in files.read_lines(file) if row["step"] <= step]
-                files.write_text(file, "".join(json.dumps(row) + "\n" for row in kept))
+        found = [file for name in ("metrics.jsonl", "timing.jsonl") if (file := self.path / name).exists()]
+        # All are read before one is written: a damaged file is left as it is, and so is what belongs to it.
+        for file, rows in [(file, files.read_lines(file)) for file in found]:
+            files.write_text(file, "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step))
 
     def best(self, metric: str, steps: list[int]) -> int | None:
         """The first of ``steps`` at which a metric was lowest, by ``metrics.jsonl``."""
@@ -114,18 +149,23 @@ class RunFolder:
         return min(values, key=lambda step: (values[step], step)) if values else None
 
 
-def read_json(file: pathlib.Path) -> dict[str, Any]:
+def read_json(file: pathlib.Path, kinds: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A JSON object from a file.
 
+    Args:
+      file: there is one.
+      kinds: field → type that it has; a field that may be missing has a type that allows ``None``.
+
     Raises:
-      UserError: it is not one.
+      UserError: it is no JSON object, or a field is missing or of another type.
     """
     try:
-        value = json.loads(file.read_text())
-    except json.JSONDecodeError:
+        value = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise errors.UserError(f"{file} is damaged: it is not a JSON object")
+    _check(file, value, kinds or {})
     return value
 
 
@@ -145,6 +185,13 @@ def folder_lock(folder: pathlib.Path, message: str, wait_s: float = 5.0) -> Iter
         yield
     finally:
         lock.release()
+
+
+def _check(file: pathlib.Path, fields: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(fields.get(name), kind):
+            expected = getattr(kind, "__name__", str(kind))
+            raise errors.UserError(f"{file} is damaged: {name} is of type {expected}, not {fields.get(name)!r}")
 
 
 def _difference(have: dict[str, Any], want: configs.ConfigDict) -> str:

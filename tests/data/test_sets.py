@@ -82,7 +82,7 @@ def test_a_set_of_tfds_that_is_absent_says_what_to_run(tmp_path, monkeypatch):
     _pretend_tensorflow(monkeypatch, present=False)
     for ask in (lambda: load("mnist", "train", tmp_path), lambda: prepare("mnist", tmp_path)):
         with pytest.raises(
-            UserError, match=r"'mnist' is not prepared .*cnnjax\[tensorflow\].*`cnnjax data prepare mnist`"
+            UserError, match=r"'mnist' is not prepared .*pip install -e '\.\[tensorflow\]'.*`cnnjax data prepare mnist`"
         ):
             ask()
 

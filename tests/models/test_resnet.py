@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnjax import models
+from cnnjax import errors, models
 from cnnjax.analysis import cost
 from cnnjax.nn import stacking
 
@@ -218,3 +218,9 @@ def test_bfloat16_computes_in_it_and_keeps_parameters_in_float32():
     assert {leaf.dtype for leaf in jax.tree.leaves((variables, updates))} == {np.dtype("float32")}
     (exact, _), _ = apply(model.clone(dtype="float32"))
     np.testing.assert_allclose(np.asarray(logits, np.float32), exact, atol=0.15)
+
+
+def test_float64_where_jax_has_none():
+    model = models.create("resnet_cifar", depth=8, width=1, dtype="float64")
+    with pytest.raises(errors.UserError, match="dtype float64 wants JAX_ENABLE_X64=1"):
+        jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))

@@ -1,6 +1,7 @@
 """Experiments: a question as data."""
 
 import pathlib
+import re
 
 import pytest
 
@@ -47,15 +48,45 @@ def test_claim_about_a_role_that_no_arm_plays(roles: dict[str, str]) -> None:
         make((claim,), digits=scale(roles=roles))
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "A", "-a", "a b", ".lock", "a\n"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "A", "-a", "a b", ".lock", "a\n", "superseded"])
 def test_arm_that_is_no_folder_name(name: str) -> None:
-    with pytest.raises(errors.UserError, match="an arm is a folder name"):
+    with pytest.raises(errors.UserError, match="the name of an arm is a folder name"):
         make(digits=scale(arms={name: {}}, roles={}))
+    with pytest.raises(errors.UserError, match="the name of a scale is a folder name"):
+        make(**{name: scale()})
 
 
-@pytest.mark.parametrize("name", ["plain20", "lr=0.1", "a-b_c+d", "0"])
+@pytest.mark.parametrize("name", ["plain20", "lr=0.1", "a-b_c+d", "0", "superseded2"])
 def test_arm_that_is(name: str) -> None:
     assert list(make(digits=scale(arms={name: {}}, roles={})).scale()[1].arms) == [name]
+
+
+@pytest.mark.parametrize(("what", "message"), [("arms", "has no arms"), ("seeds", "has no seeds")])
+def test_scale_with_nothing_to_run(what: str, message: str) -> None:
+    with pytest.raises(errors.UserError, match=f"the scale 'digits' {message}; there is at least one"):
+        make(digits=scale(**{what: ()}))
+
+
+def test_experiment_without_a_scale() -> None:
+    with pytest.raises(errors.UserError, match="has no scales"):
+        Experiment("?", "a paper", {}, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Experiment()", r":2: TypeError: .*missing 4 required positional arguments.*"),
+        ("Experiment('?', 'a paper', {}, ())", ": an experiment has no scales; there is at least one"),
+        ("Experiment('?', 'a paper', {'a': 3}, ())", ":2: AttributeError: 'int' object has no attribute 'arms'"),
+        ("Experiment(", r":2: SyntaxError: '\(' was never closed"),
+    ],
+)
+def test_file_that_cannot_be_run(text: str, message: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text("from cnnjax.sweep.experiment import Experiment\nexperiment = " + text)
+    with pytest.raises(errors.UserError) as caught:
+        experiment.load(path)
+    assert re.fullmatch(re.escape(str(path)) + message, str(caught.value))
 
 
 def test_loaded_from_a_file(write_experiment, tmp_path: pathlib.Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from cnnjax import errors
 from cnnjax.ops import augment
 from cnnjax.tasks.classification import Classification
 
@@ -131,3 +132,8 @@ def test_the_metric_of_batches_is_that_of_all(example):
         total = task.merge(total, task.loss(Linear(), variables, part, {}, train=False)[1][0])
     whole = task.compute(task.loss(Linear(), variables, batch, {}, train=False)[1][0])
     assert task.compute(total) == pytest.approx(whole, rel=1e-6)
+
+
+def test_negative_padding():
+    with pytest.raises(errors.UserError, match=r"task\.pad is a number of pixels, 0 or more, not -1"):
+        Classification(np.zeros((8, 8, 3)), 1.0, pad=-1)

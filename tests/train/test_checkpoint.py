@@ -112,10 +112,10 @@ def test_best_and_named_steps_are_kept_too(make) -> None:
     assert checkpoints.steps() == [2, 3, 5]
 
 
-def test_at_least_one_is_kept(make) -> None:
-    checkpoints = make(keep=0)
-    save(checkpoints, 1, 2)
-    assert checkpoints.steps() == [2]
+@pytest.mark.parametrize("keep", [0, -1])
+def test_none_to_be_kept(keep: int, directory: pathlib.Path, said: list[str]) -> None:
+    with pytest.raises(errors.UserError, match=rf"execution\.checkpoint\.keep is at least 1, not {keep}"):
+        Checkpoints(directory, keep, (), lambda steps: None, said.append)
 
 
 def test_saved_step_is_not_written_again(make, directory: pathlib.Path) -> None:
@@ -154,6 +154,12 @@ def flip(path: pathlib.Path) -> None:
     path.write_bytes(content)
 
 
+def edit(path: str, old: str, new: str) -> None:
+    text = pathlib.Path(path).read_text()
+    assert old in text
+    pathlib.Path(path).write_text(text.replace(old, new, 1))
+
+
 DAMAGE: dict[str, tuple[Callable[[pathlib.Path], object], str]] = {
     "bit flipped": (lambda step: flip(largest(step)), "the sha256 of "),
     "truncated": (lambda step: os.truncate(largest(step), 1), "the sha256 of "),
@@ -169,6 +175,20 @@ DAMAGE: dict[str, tuple[Callable[[pathlib.Path], object], str]] = {
     "link to a folder": (lambda step: (step / "more").symlink_to("/"), "is a symbolic link"),
     "manifest cut short": (lambda step: os.truncate(f"{step}.json", 50), "its manifest is damaged"),
     "manifest of nothing": (lambda step: pathlib.Path(f"{step}.json").write_text("{}"), "its manifest is damaged"),
+    "bit flipped in the manifest": (lambda step: flip(pathlib.Path(f"{step}.json")), "its manifest is damaged"),
+    "number changed in the manifest": (
+        lambda step: edit(f"{step}.json", '"step": 2', '"step": 3'),
+        "its manifest is damaged",
+    ),
+    "shape changed in the manifest": (lambda step: edit(f"{step}.json", " 64,", " 46,"), "its manifest is damaged"),
+    "manifest without its sha256": (
+        lambda step: edit(f"{step}.json", '"sha256"', '"sha265"'),
+        "its manifest is damaged",
+    ),
+    "manifest of another type": (
+        lambda step: pathlib.Path(f"{step}.json").write_text("[1]"),
+        "its manifest is damaged",
+    ),
     "manifest not text": (
         lambda step: pathlib.Path(f"{step}.json").write_bytes(b"\xff\xfe"),
         "its manifest is damaged",
@@ -190,7 +210,7 @@ def test_damaged_one_is_named_and_set_aside(damage: str, make, directory: pathli
     (line,) = said
     assert line.startswith("checkpoint 2 is corrupt (")
     assert words in line
-    assert "2.corrupt" in line
+    assert line.endswith("; set aside as 2.corrupt, checkpoint 1 is tried next")
     assert "\n" not in line
     assert (directory / "2.corrupt.manifest").read_bytes() == manifest
     assert checkpoints.steps() == [1]
@@ -218,11 +238,28 @@ def test_all_damaged(make, directory: pathlib.Path, said: list[str]) -> None:
         flip(largest(directory / step))
     assert make().restore(abstract(tree())) is None
     assert [line.split(" is ")[0] for line in said] == ["checkpoint 2", "checkpoint 1"]
+    assert said[0].endswith("set aside as 2.corrupt, checkpoint 1 is tried next")
+    assert said[1].endswith("set aside as 1.corrupt, training starts again from step 0")
+
+
+def test_step_without_a_manifest_is_set_aside(make, directory: pathlib.Path, said: list[str]) -> None:
+    """Nobody knows whether it was killed before its manifest, or somebody lost that."""
+    for mark in ("older", "newer"):
+        checkpoints = make()
+        save(checkpoints, 1, 2)
+        (directory / "2.json").unlink()
+        (directory / "2" / mark).touch()
+        assert checkpoints.restore(abstract(tree()))[0] == 1
+        assert said.pop().endswith("set aside as 2.unfinished")
+        assert said == []
+        assert {path.name for path in directory.iterdir()} == {"1", "1.json", "2.unfinished"}
+    assert (directory / "2.unfinished" / "newer").exists()
+    assert not (directory / "2.unfinished" / "older").exists()
 
 
 def test_save_that_was_killed_is_cleared_away(make, directory: pathlib.Path, said: list[str]) -> None:
-    save(make(), 1, 2)
-    (directory / "2.json").unlink()  # killed between the commit and the manifest
+    save(make(), 1)
+    (directory / "2.removed").mkdir()
     (directory / "3.orbax-checkpoint-tmp").mkdir()
     (directory / "3.orbax-checkpoint-tmp" / "half").touch()
     (directory / "4.orbax-checkpoint-tmp-1234").mkdir()

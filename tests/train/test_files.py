@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from cnnjax import errors
 from cnnjax.train import files
 
 
@@ -80,6 +81,27 @@ def test_torn_last_line_is_left_out(torn: str, tmp_path: pathlib.Path) -> None:
     with path.open("a") as file:
         file.write(torn)
     assert files.read_lines(path) == [{"step": 1}]
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "{", "3", "[]", "null", '{"epoch": 1}', '{"step": "1"}', '{"step": 1.5}', '{"step": true}', "\xff"]
+)
+def test_bad_line_among_good_ones(bad: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    content = f'{{"step": 1}}\n{bad}\n{{"step": 3}}\n'.encode("latin1")
+    path.write_bytes(content)
+    with pytest.raises(errors.UserError) as caught:
+        files.read_lines(path)
+    assert str(caught.value) == f"{path} is damaged: line 2 is no JSON object with an integer step"
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("last", ["3", "[1]", '{"epoch": 1}'])
+def test_last_line_that_is_whole_but_no_row(last: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"step": 1}\n' + last)
+    with pytest.raises(errors.UserError, match="line 2 is no JSON object"):
+        files.read_lines(path)
 
 
 def test_error_of_writing_names_the_file(tmp_path: pathlib.Path) -> None:

@@ -118,6 +118,27 @@ def test_every_parameter_must_be_covered():
         optimizer.multipliers(shapes(True), (("kernel$", 1.0), ("scale$", 1.0)))
 
 
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        (("kernel(", 1.0), "missing )"),
+        (("kernel$",), "not enough values"),
+        (("kernel$", 1.0, 2.0), "too many values"),
+        (("kernel$", "1.0"), "'1.0' is no number"),
+        (("kernel$", None), "None is no number"),
+        ((3, 1.0), "first argument must be string"),
+        ("k1", "'1' is no number"),
+        (3, "cannot unpack"),
+    ],
+)
+def test_what_is_no_pattern_is_said(entry, problem):
+    with pytest.raises(errors.UserError) as caught:
+        optimizer.multipliers(shapes(False), (entry, ("", 1.0)))
+    start, _, reason = str(caught.value).partition(f", not {entry!r}: ")
+    assert start == "optimizer.decay_multipliers holds pairs (regular expression, multiplier)"
+    assert problem in reason
+
+
 @pytest.mark.parametrize("pattern", ["^stage4/", "stage2/block6/", "block2_to_5", "kernel$"])
 def test_a_pattern_that_decides_nothing_is_a_mistake(pattern):
     patterns = (

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from cnnjax.train import files
 from cnnjax.train.run import EXACT, RunFolder, folder_lock, read_json
 
 ENVIRONMENT: dict[str, Any] = {**dict.fromkeys(EXACT, 1), "packages": {"jax": "1"}, "commit": "abc"}
+FINISHED = {"state": "finished", "outcome": "completed", "step": 22, "seconds": 1.5, "summary": {"test/error": 0.5}}
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def test_environment_that_matters(key: str, folder: RunFolder, tiny) -> None:
 
 def test_finished_run_is_not_said_to_be_resumed(folder: RunFolder, tiny) -> None:
     folder.open(tiny, ENVIRONMENT, pytest.fail)
-    folder.set_status(state="finished")
+    folder.set_status(**FINISHED)
     folder.open(tiny, {**ENVIRONMENT, "cores": 2}, pytest.fail)
     assert read_json(folder.path / "run.json")["environment"] == ENVIRONMENT
 
@@ -141,12 +143,56 @@ def test_status_is_never_half_written(folder: RunFolder, monkeypatch: pytest.Mon
     assert [path.name for path in folder.path.iterdir()] == ["status.json"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '"text"'])
-def test_damaged_file_is_named(content: str, folder: RunFolder) -> None:
+@pytest.mark.parametrize("name", ["status.json", "run.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"text"', b"\xff\xfe", b"\x00" * 9])
+def test_damaged_file_is_named(content: bytes, name: str, folder: RunFolder) -> None:
     folder.path.mkdir()
-    (folder.path / "status.json").write_text(content)
-    with pytest.raises(errors.UserError, match=r"status\.json is damaged"):
+    (folder.path / name).write_bytes(content)
+    with pytest.raises(errors.UserError, match=rf"{re.escape(name)} is damaged: it is not a JSON object$"):
+        (folder.status if name == "status.json" else folder.recorded_hash)()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"state": 3}, {"seconds": "long"}, {"step": "22"}, {"notes": "one"}]
+    + [{"state": "finished", name: None} for name in ("summary", "seconds", "outcome", "step")]
+    + [{"state": "finished", "summary": []}, {"state": "finished", "summary": {"test/error": "small"}}],
+    ids=str,
+)
+def test_status_with_a_field_that_is_wrong(wrong: dict[str, Any], folder: RunFolder) -> None:
+    for state in ("running", "finished"):
+        files.write_json(folder.path / "status.json", {**FINISHED, "state": state})
+        assert folder.status()["state"] == state
+    files.write_json(folder.path / "status.json", {**FINISHED, "state": "running", **wrong})
+    with pytest.raises(errors.UserError, match=rf"status\.json is damaged: ({[*wrong][-1]}|test/error) is of type"):
         folder.status()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"hash": None}, {"hash": "../../home"}, {"hash": "0123456789AB"}, {"config": 3}, {"environment": []}],
+    ids=str,
+)
+def test_record_with_a_field_that_is_wrong(wrong: dict[str, Any], folder: RunFolder, tiny) -> None:
+    assert folder.recorded_hash() is None
+    folder.open(tiny, ENVIRONMENT, pytest.fail)
+    assert folder.recorded_hash() == configs.digest(tiny)
+    file = folder.path / "run.json"
+    files.write_json(file, {**read_json(file), **wrong})
+    before = file.read_bytes()
+    for call in (folder.recorded_hash, lambda: folder.open(tiny, ENVIRONMENT, pytest.fail)):
+        with pytest.raises(errors.UserError, match=rf"run\.json is damaged: .*{next(iter(wrong))} is"):
+            call()
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("metric", "offer"), [("test/eror", "test/error"), ("error", "test/error"), ("accuracy", "test/loss")]
+)
+def test_best_by_a_metric_that_no_run_has(metric: str, offer: str, folder: RunFolder, tiny) -> None:
+    with pytest.raises(errors.UserError, match=f"unknown execution.checkpoint.best '{metric}'; .*{offer}"):
+        folder.open(configs.override(tiny, {"execution.checkpoint.best": metric}), ENVIRONMENT, pytest.fail)
+    assert not folder.path.exists()
 
 
 def test_cut_removes_what_comes_after_a_step(folder: RunFolder) -> None:
@@ -168,6 +214,20 @@ def test_cut_removes_a_torn_line(folder: RunFolder) -> None:
     assert [row["step"] for row in folder.metrics()] == [5]
     folder.cut(10)
     assert (folder.path / "metrics.jsonl").read_text() == whole
+
+
+@pytest.mark.parametrize("damaged", ["metrics.jsonl", "timing.jsonl"])
+def test_cut_of_a_damaged_file_changes_nothing(damaged: str, folder: RunFolder) -> None:
+    folder.path.mkdir()
+    for step in (5, 10, 15):
+        folder.add_metrics({"step": step})
+        folder.add_timing({"step": step})
+    file = folder.path / damaged
+    file.write_text(file.read_text().replace("10", "1o"))
+    before = {path: path.read_bytes() for path in folder.path.iterdir()}
+    with pytest.raises(errors.UserError, match=rf"{re.escape(damaged)} is damaged: line 2 "):
+        folder.cut(5)
+    assert {path: path.read_bytes() for path in folder.path.iterdir()} == before
 
 
 def test_cut_of_nothing(folder: RunFolder) -> None:

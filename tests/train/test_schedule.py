@@ -43,6 +43,12 @@ def test_without_boundaries_it_is_constant():
     assert rates([0, 10**6], boundaries=()) == {0: 0.1, 10**6: 0.1}
 
 
+def test_what_no_run_reaches_is_never_due():
+    never = ("9999999999 steps", "9" * 400 + " epochs")
+    assert rates([0, 2**31 - 2], boundaries=("10 steps", *never)) == {0: 0.1, 2**31 - 2: 0.01}
+    assert rates([0, 2**31 - 2], warmup=never[0]) == {0: 0.01, 2**31 - 2: 0.01}
+
+
 def test_a_traced_step_gives_the_same():
     rate = schedule.make(ml_collections.ConfigDict(BASE), 390, 128)
     assert float(jax.jit(rate)(47999)) == pytest.approx(0.01, rel=1e-6)
