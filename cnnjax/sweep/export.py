@@ -12,7 +12,8 @@ def tensorboard(path: pathlib.Path, to: pathlib.Path) -> list[pathlib.Path]:
 
     Args:
       path: runs, an experiment, a scale, an arm or a run.
-      to: ``<to>/<experiment>/<scale>/<arm>/seed-<s>`` are written; what an earlier export left there is replaced.
+      to: ``<to>/<experiment>/<scale>/<arm>/seed-<s>`` are written, for runs outside of sweeps ``<to>/<path>/seed-<s>``; what
+        an earlier export left there is replaced.
 
     Returns:
       The folders.

@@ -1,16 +1,20 @@
 """What a sweep has to do: every run of an experiment at a scale, and which of them are done."""
 
 import dataclasses
-import json
 import pathlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cnnjax import config as configs
 from cnnjax import errors
+from cnnjax.sweep import record
 from cnnjax.sweep.experiment import Experiment, Scale
 from cnnjax.train import files
 from cnnjax.train.run import RunFolder, read_json
+
+MARKER = "experiment.json"
+"""In the folder of a scale's runs: whose they are, and what the last sweep was asked."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +43,24 @@ class Arm:
 
     def pending(self) -> list[int]:
         """Seeds whose run is not finished with these settings."""
-        return [seed for seed in self.seeds if not _finished(*self.run(seed))]
+        return [seed for seed in self.seeds if not self._finished(seed)]
+
+    def digest(self, seed: int) -> str:
+        """Stands for the settings of one run."""
+        return configs.digest(self.run(seed)[1])
+
+    def _finished(self, seed: int) -> bool:
+        found = record.read(self.run(seed)[0].path)
+        return found.finished and found.hash == self.digest(seed)
+
+    def outdated(self) -> Iterator[tuple[pathlib.Path, str]]:
+        """Runs that are there with other settings, of whatever seed, and the hash of those; ``"unknown"`` if damaged."""
+        for folder in sorted(self.folder.glob("seed-*")):
+            seed = re.fullmatch(r"seed-(0|[1-9]\d*)", folder.name)
+            if seed and (folder / "run.json").exists():
+                found = record.read(folder).hash
+                if found != self.digest(int(seed[1])):
+                    yield folder, found or "unknown"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +73,8 @@ class Sweep:
       scale: it.
       folder: ``<runs>/<experiment>/<scale>``.
       arms: in the scale's order.
+      seeds: those asked for; empty for the scale's own.
+      arguments: ``--config.key=value`` arguments for all arms.
     """
 
     experiment: Experiment
@@ -59,50 +82,51 @@ class Sweep:
     scale: Scale
     folder: pathlib.Path
     arms: Sequence[Arm]
+    seeds: Sequence[int] = ()
+    arguments: Sequence[str] = ()
 
     def claim_folder(self) -> None:
-        """Marks the folder as this experiment's.
+        """Marks the folder as this experiment's, and leaves in it what `last` needs.
 
         Raises:
           UserError: it is another experiment's, or holds something else.
         """
-        marker = self.folder / "experiment.json"
-        mine = {"experiment": self.experiment.name, "question": self.experiment.question, "scale": self.scale_name}
+        marker = self.folder / MARKER
         if marker.exists():
-            theirs = read_json(marker)
-            if theirs != mine:
+            found = _marked(marker)
+            theirs = found.get("experiment"), found.get("scale")
+            if theirs != (self.experiment.name, self.scale_name):
+                name = " · ".join(map(str, theirs))
                 raise errors.UserError(
-                    f"{self.folder} holds the runs of another experiment ({theirs.get('question')!r}); name another --runs"
+                    f"{self.folder} holds the runs of another experiment ({name}); name another --runs"
                 )
         elif self.folder.is_dir() and any(self.folder.glob("[!.]*")):
             raise errors.UserError(
                 f"{self.folder} is not empty and holds no runs of an experiment; name another --runs"
             )
-        else:
-            files.write_json(marker, mine)
+        asked = {
+            "experiment": self.experiment.name,
+            "scale": self.scale_name,
+            "question": self.experiment.question,
+            "seeds": list(self.seeds),
+            "arguments": list(self.arguments),
+        }
+        files.write_json(marker, asked)
 
     def supersede(self) -> list[pathlib.Path]:
         """Moves runs with other settings to ``superseded/<hash>/<arm>/seed-<s>``; returns where they went."""
         moved = []
-        for folder, old in self._outdated():
-            target = self.folder / "superseded" / old / folder.path.parent.name / folder.path.name
-            number = 1
-            while target.exists():
-                number += 1
-                target = target.with_name(f"{folder.path.name}.{number}")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folder.path.rename(target)
-            moved.append(target)
-        return moved
-
-    def _outdated(self) -> Iterator[tuple[RunFolder, str]]:
         for arm in self.arms:
-            for seed in arm.seeds:
-                folder, config = arm.run(seed)
-                file = folder.path / "run.json"
-                old = read_json(file).get("hash", "unknown") if file.exists() else None
-                if old is not None and old != configs.digest(config):
-                    yield folder, old
+            for folder, old in list(arm.outdated()):
+                target = self.folder / "superseded" / old / arm.name / folder.name
+                number = 1
+                while target.exists():
+                    number += 1
+                    target = target.with_name(f"{folder.name}.{number}")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                folder.rename(target)
+                moved.append(target)
+        return moved
 
 
 def make(
@@ -134,14 +158,32 @@ def make(
         merged |= configs.parse(configs.override(base, merged), overrides)
         config = configs.override(base, merged)
         arms.append(Arm(name, recipe, merged, config, folder / name, tuple(seeds or scale.seeds)))
-    return Sweep(experiment, scale_name, scale, folder, arms)
+    return Sweep(experiment, scale_name, scale, folder, arms, tuple(seeds), tuple(overrides))
 
 
-def _finished(folder: RunFolder, config: configs.ConfigDict) -> bool:
-    file = folder.path / "run.json"
-    if not file.exists() or read_json(file).get("hash") != configs.digest(config):
-        return False
+def last(experiment: Experiment, scale_name: str, runs: pathlib.Path) -> Sweep:
+    """The sweep as it was last run in its folder: with the seeds and the arguments that it was given then.
+
+    Raises:
+      UserError: as `make`, or the folder's record is damaged.
+    """
+    sweep = make(experiment, scale_name, (), (), runs)
+    marker = sweep.folder / MARKER
+    if not marker.exists():
+        return sweep
+    found = _marked(marker)
+    seeds, arguments = found.get("seeds", []), found.get("arguments", [])
+    for values, kind in ((seeds, int), (arguments, str)):
+        if not isinstance(values, list) or not all(type(value) is kind for value in values):
+            raise errors.UserError(f"{marker} is damaged: {values!r} is no list of {kind.__name__}")
     try:
-        return folder.status().get("state") == "finished"
-    except (errors.UserError, json.JSONDecodeError):
-        return False
+        return make(experiment, sweep.scale_name, seeds, arguments, runs)
+    except errors.UserError as error:
+        raise errors.UserError(f"{marker}: {error}") from None
+
+
+def _marked(marker: pathlib.Path) -> dict[str, Any]:
+    try:
+        return read_json(marker)
+    except ValueError as error:  # not even text
+        raise errors.UserError(f"{marker} is damaged: {error}") from None

@@ -21,6 +21,7 @@ from matplotlib.patches import Patch
 
 from cnnjax.sweep import statistics, store
 from cnnjax.sweep.verdict import CONTRADICTED, INCONCLUSIVE, REPRODUCED, Verdict
+from cnnjax.sweep.words import is_fraction, numbers
 
 Arms = Sequence[str] | Mapping[str, Sequence[str]]
 
@@ -54,11 +55,6 @@ _STYLE: dict[Any, Any] = {
     "savefig.dpi": 200,
 }
 _HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
-
-
-def is_fraction(metric: str) -> bool:
-    """Whether a metric is shown in per cent: errors and accuracies are, losses are not."""
-    return any(word in metric for word in ("error", "accuracy"))
 
 
 def panels(arms: Arms) -> dict[str, list[str]]:
@@ -278,23 +274,6 @@ def _reach(verdicts: Sequence[Verdict], unit: float) -> tuple[float, float]:
     ends = unit * np.array([end for each in verdicts for end in (each.low, each.high) if np.isfinite(end)])
     low, high = min([data.min(), *ends]), max([data.max(), *ends])
     return max(low, data.min() - span) - 0.06 * span, min(high, data.max() + span) + 0.06 * span
-
-
-def numbers(verdict: Verdict, plain: bool = False) -> str:
-    """A verdict's mean and interval, e.g. ``+3.10 [+2.05, +4.15] pp``; why there is none, if there is none.
-
-    Args:
-      verdict: a verdict.
-      plain: without the unit.
-    """
-    unit, suffix = (100, "" if plain else " pp") if is_fraction(verdict.claim.metric) else (1, "")
-    if np.isnan(verdict.mean):
-        return "no estimate"
-    digits = 2 if unit == 100 else 4
-    mean, low, high = (
-        f"{unit * value:+.{digits}f}".replace("-", "−") for value in (verdict.mean, verdict.low, verdict.high)
-    )
-    return f"{mean}{suffix} (no interval)" if np.isnan(verdict.low) else f"{mean} [{low}, {high}]{suffix}"
 
 
 def _split(arm: str) -> tuple[str, str]:

@@ -3,18 +3,28 @@
 import functools
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from cnnjax import config as configs
 from cnnjax import data, errors, models
 from cnnjax.analysis import cost, layers
 from cnnjax.data import pipeline
+from cnnjax.sweep import record
 from cnnjax.sweep.plan import Arm, Sweep
+from cnnjax.sweep.verdict import grouped
+from cnnjax.sweep.words import duration
 
 ASSUMED_FLOPS = 2e10
 """FLOP/s of one worker where nothing has been measured yet: about what one recent CPU core reaches on small images."""
+
+_UNITS = (("TFLOP/s", 1e12), ("GFLOP/s", 1e9), ("MFLOP/s", 1e6), ("kFLOP/s", 1e3), ("FLOP/s", 1.0))
+_ACTIVE = ("running", "failed", "interrupted", record.UNREADABLE)
+_NOTES = 5
+"""So many notes are shown below the table; the report has all."""
 
 
 def work(arm: Arm) -> float:
@@ -30,17 +40,19 @@ def work(arm: Arm) -> float:
 
 
 def _work(arm: Arm) -> float:
-    shape, count = _input(arm.config.dataset.name, arm.config.dataset.train, arm.config.execution.data_dir)
+    shape, count, classes = _set(arm)
     steps = configs.steps(
         arm.config.duration, pipeline.steps_per_epoch(count, arm.config.batch_size), arm.config.batch_size
     )
-    return 6.0 * _macs(json.dumps(arm.config.model.to_dict(), sort_keys=True), shape) * steps * arm.config.batch_size
+    macs = _macs(json.dumps(arm.config.model.to_dict(), sort_keys=True), classes, shape)
+    return 6.0 * macs * steps * arm.config.batch_size
 
 
 def parameters(arm: Arm) -> int:
-    """How many parameters an arm's network has."""
-    shape, _ = _input(arm.config.dataset.name, arm.config.dataset.train, arm.config.execution.data_dir)
-    return sum(layer.count for layer in layers.layers(models.create(**arm.config.model), (1, *shape)))
+    """How many parameters an arm's network has, with as many outputs as its data set has classes."""
+    shape, _, classes = _set(arm)
+    model = models.create(**arm.config.model, num_classes=classes)
+    return sum(layer.count for layer in layers.layers(model, (1, *shape)))
 
 
 def seconds(sweep: Sweep) -> tuple[dict[str, float], str]:
@@ -50,14 +62,15 @@ def seconds(sweep: Sweep) -> tuple[dict[str, float], str]:
     """
     spent, done = 0.0, 0.0
     for arm in sweep.arms:
-        for seed in arm.seeds:
+        for seed in set(arm.seeds) - set(arm.pending()):
             status = _status(arm, seed)
-            if status.get("state") == "finished" and status.get("outcome") == "completed":
+            if status["outcome"] == "completed":
                 spent += status["seconds"]
                 done += work(arm)
     rate = done / spent if spent else ASSUMED_FLOPS
-    basis = "from the finished runs here" if spent else "assumed, nothing is finished here yet"
-    return {arm.name: work(arm) / rate for arm in sweep.arms}, f"{rate / 1e9:.0f} GFLOP/s a worker, {basis}"
+    assumed = "assumed, nothing is finished here yet; compilation is not counted"
+    basis = "from the finished runs here; start-up is not counted" if spent else assumed
+    return {arm.name: work(arm) / rate for arm in sweep.arms}, f"{_rate(rate)} a worker, {basis}"
 
 
 def table(sweep: Sweep) -> Table:
@@ -77,19 +90,23 @@ def table(sweep: Sweep) -> Table:
     for arm in sweep.arms:
         states = {seed: _status(arm, seed) for seed in arm.seeds}
         finished = [status for status in states.values() if status.get("state") == "finished"]
-        active = [status for status in states.values() if status.get("state") in ("running", "failed", "interrupted")]
+        active = [status for status in states.values() if status.get("state") in _ACTIVE]
         now = active[-1] if active else (finished[-1] if finished else {})
-        row = now.get("row", {})
+        row = now.get("row") or {}
         view.add_row(
             arm.name,
             f"{len(finished)}/{len(arm.seeds)}",
-            f"{now.get('step', 0)}/{now['steps']}" if "steps" in now else "",
+            f"{now.get('step') or 0}/{now['steps']}" if now.get("steps") else "",
             _percent(row.get("train/error")),
             _percent(row.get("test/error")),
-            f"{now['examples_per_second']:.0f}" if "examples_per_second" in now and active else "",
-            _duration(_left(arm, states)),
-            now.get("outcome") or now.get("state", "waiting"),
+            f"{now['examples_per_second']:.0f}" if now.get("examples_per_second") and active else "",
+            duration(_left(arm, states)),
+            now.get("outcome") or now.get("state") or "waiting",
         )
+    notes = _notes(sweep)
+    more = [f"and {len(notes) - _NOTES} more"] if len(notes) > _NOTES else []
+    view.caption = "\n".join(map(escape, notes[:_NOTES] + more)) or None
+    view.caption_justify = "left"
     return view
 
 
@@ -100,13 +117,13 @@ def line(sweep: Sweep) -> str:
         states = {seed: _status(arm, seed) for seed in arm.seeds}
         finished = sum(status.get("state") == "finished" for status in states.values())
         running = [status for status in states.values() if status.get("state") == "running" and status.get("steps")]
-        share = f" +{100 * running[0].get('step', 0) / running[0]['steps']:.0f}%" if running else ""
+        share = f" +{100 * (running[0].get('step') or 0) / running[0]['steps']:.0f}%" if running else ""
         parts.append(f"{arm.name} {finished}/{len(arm.seeds)}{share}")
     return f"{time.strftime('%H:%M:%S')}  " + "  ".join(parts)
 
 
 def finished(sweep: Sweep) -> dict[tuple[str, int], str]:
-    """A line for each run that has ended."""
+    """A line for each run that has ended, and below it what the run said of itself."""
     lines = {}
     for arm in sweep.arms:
         for seed in arm.seeds:
@@ -116,15 +133,16 @@ def finished(sweep: Sweep) -> dict[tuple[str, int], str]:
                     f"{key} {_percent(value)}" for key, value in status["summary"].items() if "error" in key
                 )
                 lines[arm.name, seed] = (
-                    f"{arm.name} seed {seed}: {status['outcome']} after {_duration(status['seconds'])}"
+                    f"{arm.name} seed {seed}: {status['outcome']} after {duration(status['seconds'])}"
                     + (f", {measured}" if measured else "")
+                    + "".join(f"\n  note: {note}" for note in status.get("notes") or ())
                 )
     return lines
 
 
-def _left(arm: Arm, states: dict[int, dict[str, Any]]) -> float | None:
+def _left(arm: Arm, states: Mapping[int, Mapping[str, Any]]) -> float | None:
     """Seconds of work left in an arm, from its own rate; ``None`` before anything is known."""
-    known = [status for status in states.values() if status.get("step") and status.get("seconds")]
+    known = [status for status in states.values() if all(status.get(key) for key in ("step", "steps", "seconds"))]
     if not known:
         return None
     rate = sum(status["step"] for status in known) / sum(status["seconds"] for status in known)
@@ -134,37 +152,41 @@ def _left(arm: Arm, states: dict[int, dict[str, Any]]) -> float | None:
     return ((len(states) - ended) * steps - under_way) / rate
 
 
-def _status(arm: Arm, seed: int) -> dict[str, Any]:
-    try:
-        return arm.run(seed)[0].status()
-    except (OSError, ValueError, errors.UserError):
-        return {}
+def _status(arm: Arm, seed: int) -> Mapping[str, Any]:
+    return record.read(arm.run(seed)[0].path).status
+
+
+def _notes(sweep: Sweep) -> list[str]:
+    """What the runs said of themselves, and what is wrong with those that cannot be read."""
+    said = []
+    for arm in sweep.arms:
+        for seed in arm.seeds:
+            status = _status(arm, seed)
+            unreadable = [status["error"]] if status.get("state") == record.UNREADABLE else []
+            said += [((arm.name, seed), note) for note in [*(status.get("notes") or ()), *unreadable]]
+    return [f"{place}: {note}" for place, note in grouped(said)]
 
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f} %"
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60} h {minutes % 60:02d} min"
-        if minutes >= 60
-        else f"{minutes} min {rest:02d} s"
-        if minutes
-        else f"{rest} s"
-    )
+def _rate(flops: float) -> str:
+    unit, size = next(((unit, size) for unit, size in _UNITS if flops >= size), _UNITS[-1])
+    return f"{flops / size:.3g} {unit}"
+
+
+def _set(arm: Arm) -> tuple[tuple[int, ...], int, int]:
+    """Shape of an image of an arm's training set, how many there are, and of how many classes."""
+    return _described(arm.config.dataset.name, arm.config.dataset.train, arm.config.execution.data_dir)
 
 
 @functools.cache
-def _input(name: str, split: str, data_dir: str | None) -> tuple[tuple[int, ...], int]:
-    """Shape of an image, and how many there are."""
-    images = data.load(name, split, data_dir).images
-    return images.shape[1:], len(images)
+def _described(name: str, split: str, data_dir: str | None) -> tuple[tuple[int, ...], int, int]:
+    found = data.load(name, split, data_dir)
+    return found.images.shape[1:], len(found.images), found.num_classes
 
 
 @functools.cache
-def _macs(model: str, shape: tuple[int, ...]) -> int:
-    return cost.forward(models.create(**json.loads(model)), (1, *shape))
+def _macs(model: str, classes: int, shape: tuple[int, ...]) -> int:
+    return cost.forward(models.create(**json.loads(model), num_classes=classes), (1, *shape))

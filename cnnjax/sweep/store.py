@@ -1,10 +1,13 @@
 """The run store: what the runs of an experiment left on disk, as two tables.
 
-``runs/<experiment>/<scale>/<arm>/seed-<s>/`` holds ``run.json`` (what was asked), ``metrics.jsonl`` (what was measured)
-and ``status.json`` (how it went). Reading needs nothing of the run's software: neither JAX nor the code of the models.
+A run's folder holds ``run.json`` (what was asked), ``metrics.jsonl`` (what was measured) and ``status.json`` (how it went).
+A sweep's are ``runs/<experiment>/<scale>/<arm>/seed-<s>``; any other, as ``cnnjax train --run`` makes them, is an arm by
+itself, or one with its neighbours if it is called ``seed-<s>``. Reading needs nothing of the run's software: neither JAX nor
+the code of the models.
 """
 
 import json
+import os
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -13,14 +16,16 @@ from typing import Any
 import pandas
 
 from cnnjax import errors
+from cnnjax.sweep import record
 
 SUPERSEDED = "superseded"
 _RUN = ["experiment", "scale", "arm", "seed"]
-_STATUS = ["state", "outcome", "step", "steps", "seconds", "error"]
+_STATUS = ["state", "outcome", "step", "steps", "seconds", "error", "notes"]
 COLUMNS = [*_RUN, *_STATUS, "parameters", "hash"]
 CURVE_COLUMNS = [*_RUN, "step", "epoch", "metric", "value"]
 _INTEGERS = ("step", "steps", "parameters")
-_LAYOUT = "runs/<experiment>/<scale>/<arm>/seed-<s>/run.json"
+_SEED = re.compile(r"seed-(\d+)")
+_LAYOUT = "runs/<experiment>/<scale>/<arm>/seed-<s>/run.json, or any folder with a run.json,"
 
 
 def natural(name: str) -> tuple[Any, ...]:
@@ -45,15 +50,23 @@ def find(path: str | pathlib.Path) -> list[pathlib.Path]:
     root = pathlib.Path(path).resolve()
     if not root.is_dir():
         raise errors.UserError(f"{path}: no such folder of runs; expected {_LAYOUT} or a folder above it")
-    candidates = [root, *(run for depth in range(4) for run in root.glob("*/" * depth + "seed-*"))]
-    runs = [run for run in candidates if _is_run(run)]
+    runs = []
+    for name, below, _ in os.walk(root):
+        folder = pathlib.Path(name)
+        below[:] = [each for each in below if each not in (SUPERSEDED, "checkpoints") and not each.startswith(".")]
+        if _is_run(folder):
+            runs.append(folder)
     if not runs:
-        raise errors.UserError(f"{path}: holds no run; expected {_LAYOUT}, and this folder or one above it as the path")
-    return sorted(runs, key=lambda run: (*map(natural, _names(run)), _seed(run)))
+        raise errors.UserError(f"{path}: holds no run; expected {_LAYOUT} and this folder or one above it as the path")
+    places = {run: _place(run, root) for run in runs}
+    return sorted(runs, key=lambda run: (*map(natural, places[run][:3]), places[run][3]))
 
 
 def load(path: str | pathlib.Path) -> pandas.DataFrame:
     """One row a run.
+
+    Runs outside of a sweep's folders have no experiment and no scale (empty), and their path below ``path`` is the arm; their
+    seed is that of the settings, -1 where it cannot be read.
 
     The columns are those of ``COLUMNS``, then the metrics of the summary under their own names (``"test/error"``, a
     fraction), then ``config.<dotted key>`` and ``environment.<dotted key>``. A run whose files cannot be read is a row
@@ -65,7 +78,8 @@ def load(path: str | pathlib.Path) -> pandas.DataFrame:
     Raises:
       UserError: as in `find`.
     """
-    rows = [_row(run) for run in find(path)]
+    root = pathlib.Path(path).resolve()
+    rows = [_row(run, root) for run in find(path)]
     metrics = _ordered(row["summary"] for row in rows)
     details = _ordered(row["details"] for row in rows)
     names = [*COLUMNS, *metrics, *sorted(details, key=lambda name: name.split(".", 1)[0])]
@@ -83,14 +97,15 @@ def load_curves(path: str | pathlib.Path) -> pandas.DataFrame:
       none.
 
     Raises:
-      UserError: as in `find`, or a line other than the last of a file cannot be read.
+      UserError: as in `find`, a line other than the last of a file cannot be read, or one holds what is no number.
     """
+    root = pathlib.Path(path).resolve()
     rows = []
     for run in find(path):
-        names = (*_names(run), _seed(run))
-        for record in _records(run / "metrics.jsonl"):
-            place = (record.pop("step"), record.pop("epoch", None))
-            rows += [(*names, *place, metric, value) for metric, value in record.items()]
+        names = _place(run, root)
+        for measured in _measured(run / "metrics.jsonl"):
+            place = (measured.pop("step"), measured.pop("epoch", None))
+            rows += [(*names, *place, metric, value) for metric, value in measured.items()]
     return pandas.DataFrame(rows, columns=CURVE_COLUMNS).astype(
         {"seed": "int64", "step": "int64", "epoch": "float64", "value": "float64"}
     )
@@ -98,53 +113,37 @@ def load_curves(path: str | pathlib.Path) -> pandas.DataFrame:
 
 def _is_run(folder: pathlib.Path) -> bool:
     """A folder that holds only a lock has not begun: it is no run yet."""
-    return (
-        re.fullmatch(r"seed-\d+", folder.name) is not None
-        and SUPERSEDED not in folder.parts[-5:]
-        and any((folder / name).is_file() for name in ("run.json", "status.json"))
-    )
+    files = ("run.json", "status.json") if _SEED.fullmatch(folder.name) else ("run.json",)
+    return SUPERSEDED not in folder.parts[-5:] and any((folder / name).is_file() for name in files)
 
 
-def _names(run: pathlib.Path) -> tuple[str, str, str]:
-    """Experiment, scale and arm."""
-    return run.parents[2].name, run.parents[1].name, run.parents[0].name
+def _place(run: pathlib.Path, root: pathlib.Path) -> tuple[str, str, str, int]:
+    """Experiment, scale, arm and seed."""
+    match = _SEED.fullmatch(run.name)
+    arm = run.parent if match else run
+    if match and (arm.parent / "experiment.json").is_file():
+        return arm.parents[1].name, arm.parent.name, arm.name, int(match[1])
+    name = arm.relative_to(root).as_posix() if arm != root and arm.is_relative_to(root) else arm.name
+    seed = match[1] if match else record.read(run).asked.get("config", {}).get("seed")
+    return "", "", name, int(seed) if isinstance(seed, int | str) and str(seed).isdecimal() else -1
 
 
-def _seed(run: pathlib.Path) -> int:
-    return int(run.name.removeprefix("seed-"))
-
-
-def _row(run: pathlib.Path) -> dict[str, dict[str, Any]]:
-    columns = dict(zip(COLUMNS, (*_names(run), _seed(run)), strict=False))
-    try:
-        asked, status = _read(run / "run.json"), _read(run / "status.json")
-        flat = {
-            name: value
-            for section in ("config", "environment")
-            for name, value in _flatten(asked.get(section) or {}, section)
-        }
-        summary = {name: _number(value) for name, value in (status.get("summary") or {}).items()}
-        columns |= {name: status.get(name) for name in _STATUS}
-        columns["state"] = columns["state"] or "running"  # it has not said anything yet
-        columns |= {name: asked.get(name, status.get(name)) for name in ("parameters", "hash")}
-    except (OSError, ValueError, TypeError, AttributeError) as problem:
-        reason = f"{type(problem).__name__}: {problem}".replace("\n", " ").replace(str(run) + "/", "")
-        return {"columns": columns | {"state": "unreadable", "error": reason}, "summary": {}, "details": {}}
-    return {"columns": columns, "summary": summary, "details": flat}
+def _row(run: pathlib.Path, root: pathlib.Path) -> dict[str, dict[str, Any]]:
+    columns = dict(zip(COLUMNS, _place(run, root), strict=False))
+    found = record.read(run)
+    asked, status = found.asked, found.status
+    columns |= {name: status.get(name) for name in _STATUS}
+    columns["state"] = columns["state"] or "running"  # it has not said anything yet
+    columns["notes"] = tuple(status.get("notes") or ())
+    columns |= {"parameters": asked.get("parameters", status.get("parameters")), "hash": found.hash or None}
+    sections = ("config", "environment") if columns["state"] != record.UNREADABLE else ()
+    details = {name: value for each in sections for name, value in _flatten(asked.get(each) or {}, each)}
+    summary = {name: _number(value) for name, value in (status.get("summary") or {}).items()}
+    return {"columns": columns, "summary": summary, "details": details}
 
 
 def _column(values: list[Any]) -> pandas.Series:
     return pandas.Series(values, dtype="object" if any(value is None for value in values) else None)
-
-
-def _read(file: pathlib.Path) -> dict[str, Any]:
-    """A file that is not there yet, or that a run failed before, is empty."""
-    if not file.exists():
-        return {}
-    content = json.loads(file.read_bytes())
-    if not isinstance(content, dict):
-        raise ValueError(f"{file.name} is not an object")
-    return content
 
 
 def _number(value: Any) -> float:
@@ -174,17 +173,20 @@ def _ordered(mappings: Any) -> list[str]:
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
 
-def _records(file: pathlib.Path) -> Iterator[dict[str, Any]]:
+def _measured(file: pathlib.Path) -> Iterator[dict[str, Any]]:
     """The rows of a file of JSON lines. A last line that cannot be read was torn when its writer was killed."""
     if not file.is_file():
         return
     lines = file.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
-            record["step"] = int(record["step"])
-        except (ValueError, KeyError, TypeError):
+            row = json.loads(line)
+            row["step"] = int(row["step"])
+        except (ValueError, KeyError, TypeError, OverflowError):
             if number < len(lines):
                 raise errors.UserError(f"{file}: line {number} is no JSON object with a step") from None
             return
-        yield record
+        for name, value in row.items():
+            if not isinstance(value, int | float | None):
+                raise errors.UserError(f"{file}: line {number}: {name} is {str(value)[:40]!r}, not a number")
+        yield row

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas
@@ -137,12 +137,17 @@ def _value(run: Mapping[Any, Any], metric: str) -> float:
     return float(run.get(metric, math.nan))
 
 
-def _listed(places: Sequence[tuple[tuple[str, int], str]]) -> str:
-    """``plain20 seed 3, 4 failed; plain56 seed 0 not run``."""
+def grouped(places: Iterable[tuple[tuple[str, int], str]]) -> list[tuple[str, str]]:
+    """What was said of runs, once an arm: ``("plain20 seed 3, 4", "failed")``."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for (arm, seed), why in places:
-        groups.setdefault((arm, why), []).append(str(seed))
-    return "; ".join(f"{arm} seed {', '.join(seeds)} {why}" for (arm, why), seeds in groups.items())
+    for (arm, seed), what in places:
+        groups.setdefault((arm, what), []).append(str(seed))
+    return [(f"{arm} seed {', '.join(seeds)}", what) for (arm, what), seeds in groups.items()]
+
+
+def _listed(places: Iterable[tuple[tuple[str, int], str]]) -> str:
+    """``plain20 seed 3, 4 failed; plain56 seed 0 not run``."""
+    return "; ".join(f"{place} {why}" for place, why in grouped(places))
 
 
 def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, step: statistics.Step) -> Verdict:
@@ -161,6 +166,8 @@ def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, 
         low, high = (low, high) if p < step.level else (claim.above, claim.above)  # on the margin up to rounding
     # The interval decides, so that what is shown and what is said cannot disagree, not even by rounding.
     verdict = REPRODUCED if low > claim.above else CONTRADICTED if high < claim.above else INCONCLUSIVE
+    if verdict == REPRODUCED and high < 0:
+        notes += ("within the margin, but significantly worse: the interval excludes 0",)
     return Verdict(
         claim, verdict, of.mean, low, high, confidence, p, step.adjusted, evidence.seeds, evidence.values, notes
     )

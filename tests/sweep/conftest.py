@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from cnnjax import config as configs
 
@@ -36,7 +37,7 @@ def write_run(tmp_path: pathlib.Path) -> Write:
                 "data": {"mean": [0.5, 0.5]},
                 **(config or {}),
             },
-            "hash": f"{arm}{seed}",
+            "hash": configs.digest(ConfigDict({"seed": seed, "model": {"name": arm}})),
             "environment": {
                 "jax": "0.10.2",
                 "device": "cpu",
@@ -45,6 +46,7 @@ def write_run(tmp_path: pathlib.Path) -> Write:
             },
             "parameters": 272474,
         }
+        (run.parents[1] / "experiment.json").write_text(json.dumps({"experiment": experiment, "scale": scale}))
         (run / "run.json").write_text(json.dumps(asked))
         rows = [
             {

@@ -52,3 +52,11 @@ def test_nothing_to_export(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.UserError, match="holds no run"):
         export.tensorboard(tmp_path, tmp_path / "events")
     assert not (tmp_path / "events").exists()
+
+
+def test_a_run_outside_of_sweeps(write_run, tmp_path: pathlib.Path) -> None:
+    alone = tmp_path / "runs" / "resnet56"
+    write_run(seed=3).rename(alone)
+    (folder,) = export.tensorboard(tmp_path / "runs", tmp_path / "events")
+    assert folder == tmp_path / "events" / "resnet56" / "seed-3"
+    assert_same(folder, alone)

@@ -1,5 +1,6 @@
 """What a sweep has to do."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
@@ -29,7 +30,7 @@ def finish(sweep: Sweep, arm: int, seed: int, state: str = "finished") -> pathli
     folder, config = sweep.arms[arm].run(seed)
     folder.path.mkdir(parents=True)
     folder.open(config, {}, pytest.fail)
-    folder.set_status(state=state)
+    folder.set_status(state=state, outcome="completed", step=11, seconds=1.0, summary={"test/error": 0.5})
     return folder.path
 
 
@@ -105,10 +106,30 @@ def test_execution_is_no_part_of_what_is_computed(make) -> None:
     assert make(overrides=("--config.batch_size=64",)).arms[0].pending() == [0, 1]
 
 
-def test_damaged_status_is_not_finished(make) -> None:
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("status.json", b"{"),
+        ("status.json", b"\x89PNG\xff"),
+        ("status.json", b'{"state": "finished"}'),
+        ("status.json", b'{"state": "finished", "outcome": "completed", "step": 1, "seconds": "2", "summary": {}}'),
+        ("run.json", b"\xff"),
+        ("run.json", b"[]"),
+        ("run.json", b'{"config": {}, "hash": 7}'),
+    ],
+)
+def test_damaged_run_is_not_finished(make, file: str, content: bytes) -> None:
     sweep = make()
-    (finish(sweep, 0, 0) / "status.json").write_text("{")
+    (finish(sweep, 0, 0) / file).write_bytes(content)
     assert sweep.arms[0].pending() == [0, 1]
+
+
+@pytest.mark.parametrize("old", ["../../../../up", "", 7, None, "ABCDEF012345"])
+def test_a_hash_that_is_none_names_no_folder(make, old: Any) -> None:
+    sweep = make()
+    path = finish(sweep, 0, 0)
+    (path / "run.json").write_text(json.dumps({"config": {}, "hash": old}))
+    assert sweep.supersede() == [sweep.folder / "superseded" / "unknown" / "thin" / "seed-0"]
 
 
 def test_runs_with_other_settings_are_moved(make) -> None:
@@ -135,21 +156,50 @@ def test_moved_twice_nothing_is_overwritten(make) -> None:
     assert json.loads((second / "status.json").read_text())["state"] == "failed"
 
 
-def test_runs_of_other_seeds_stay(make) -> None:
-    path = finish(make(), 1, 1)
-    assert make(seeds=(0,), arms={"wide": {"model.width": 4}}).supersede() == []
-    assert path.is_dir()
+def test_runs_of_other_seeds_are_moved_only_if_their_settings_are_others(make) -> None:
+    thin, wide = finish(make(), 0, 1), finish(make(), 1, 1)
+    (moved,) = make(seeds=(0,), arms={"wide": {"model.width": 4}}).supersede()
+    assert moved.parts[-2:] == ("wide", "seed-1")
+    assert thin.is_dir()
+    assert not wide.exists()
 
 
-def test_folder_is_claimed_once(make) -> None:
+def test_folder_belongs_to_one_experiment(make) -> None:
+    """It is known by its name and scale: its question may be put in other words."""
     sweep = make()
     sweep.claim_folder()
-    before = (sweep.folder / "experiment.json").read_bytes()
-    make(seeds=(3,)).claim_folder()
-    assert (sweep.folder / "experiment.json").read_bytes() == before
-    with pytest.raises(errors.UserError, match="holds the runs of another experiment"):
-        make(question="Another one?").claim_folder()
-    assert (sweep.folder / "experiment.json").read_bytes() == before
+    make(question="Does width help at all?").claim_folder()
+    marker = sweep.folder / plan.MARKER
+    assert json.loads(marker.read_text())["question"] == "Does width help at all?"
+    other = dataclasses.replace(
+        sweep, experiment=dataclasses.replace(sweep.experiment, path=sweep.experiment.path.with_name("other.py"))
+    )
+    before = marker.read_bytes()
+    with pytest.raises(errors.UserError, match="holds the runs of another experiment \\(tiny · digits\\)"):
+        other.claim_folder()
+    assert marker.read_bytes() == before
+
+
+def test_the_last_sweep_is_remembered(make) -> None:
+    sweep = make(seeds=(0, 3), overrides=("--config.model.width=5",))
+    runs = sweep.folder.parents[1]
+    assert plan.last(sweep.experiment, "", runs).arguments == ()
+    sweep.claim_folder()
+    last = plan.last(sweep.experiment, "", runs)
+    assert (last.seeds, last.arguments) == ((0, 3), ("--config.model.width=5",))
+    assert [arm.digest(3) for arm in last.arms] == [arm.digest(3) for arm in sweep.arms]
+    make().claim_folder()
+    assert plan.last(sweep.experiment, "", runs).arms[0].config.model.width == 2
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"[]", b'{"seeds": 3}', b'{"arguments": ["--config.gone=1"]}'])
+def test_a_damaged_marker_is_named(make, content: bytes) -> None:
+    sweep = make()
+    sweep.claim_folder()
+    (sweep.folder / plan.MARKER).write_bytes(content)
+    with pytest.raises(errors.UserError, match=plan.MARKER) as caught:
+        plan.last(sweep.experiment, "", sweep.folder.parents[1])
+    assert "\n" not in str(caught.value)
 
 
 def test_folder_with_something_else_in_it(make) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from cnnjax import config as configs
 from cnnjax import errors
 from cnnjax.sweep import experiment, plan, progress
 from cnnjax.sweep.plan import Sweep
+from cnnjax.train import files
 
 
 @pytest.fixture
@@ -23,6 +25,8 @@ def write(sweep: Sweep, arm: int, seed: int, **status: Any) -> None:
 
 def finish(sweep: Sweep, arm: int, seed: int, seconds: float, **more: Any) -> None:
     summary = {"train/error": 0.25, "test/error": 0.5, "test/loss": 1.0}
+    folder, config = sweep.arms[arm].run(seed)
+    files.write_json(folder.path / "run.json", {"config": {}, "hash": configs.digest(config)})
     status = {"state": "finished", "outcome": "completed", "step": 11, "steps": 11, "seconds": seconds}
     write(sweep, arm, seed, **{**status, "summary": summary, "row": summary, **more})
 
@@ -110,9 +114,55 @@ def test_finished_runs(sweep: Sweep) -> None:
     }
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]"])
-def test_status_that_cannot_be_read_is_passed_over(content: str, sweep: Sweep) -> None:
+DAMAGED = [
+    b"",
+    b"{",
+    b"[]",
+    b"\xff",
+    b'{"state": "finished"}',
+    b'{"state": "finished", "outcome": "completed", "step": 1, "seconds": 1, "summary": {"test/error": "low"}}',
+    b'{"state": "running", "step": "ten"}',
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_status_that_cannot_be_read_is_not_finished_and_named(content: bytes, sweep: Sweep) -> None:
     finish(sweep, 0, 0, 10.0)
-    (sweep.arms[0].folder / "seed-0" / "status.json").write_text(content)
+    (sweep.arms[0].folder / "seed-0" / "status.json").write_bytes(content)
     assert progress.finished(sweep) == {}
-    assert row(sweep, "thin")[1] == "0/2"
+    assert "thin 0/2" in progress.line(sweep)
+    assert "assumed" in progress.seconds(sweep)[1]
+    assert row(sweep, "thin")[1::6] == ["0/2", "unreadable"]
+    assert "thin seed 0: status.json is damaged" in shown(sweep)
+
+
+def test_notes(sweep: Sweep) -> None:
+    for seed in range(2):
+        finish(sweep, 0, seed, 10.0, notes=[f"a b/thin/seed-{seed}: resumed, not bit-exact [1]"])
+    assert "thin seed 0, 1: resumed, not bit-exact [1]" in shown(sweep)
+    assert progress.finished(sweep)["thin", 1].endswith("\n  note: resumed, not bit-exact [1]")
+
+
+def test_estimate_after_runs_with_other_settings(sweep: Sweep, write_experiment, tmp_path: pathlib.Path) -> None:
+    finish(sweep, 0, 0, 10.0)
+    made = experiment.load(write_experiment(tmp_path, arms={"thin": {"model.width": 4}}))
+    assert "assumed" in progress.seconds(plan.make(made, "", (), (), tmp_path / "runs"))[1]
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(3e13, "30 TFLOP/s"), (3e9, "3 GFLOP/s"), (3.14e6, "3.14 MFLOP/s"), (3e3, "3 kFLOP/s"), (3, "3 F")],
+)
+def test_unit_of_the_rate(rate: float, words: str, sweep: Sweep) -> None:
+    finish(sweep, 0, 0, progress.work(sweep.arms[0]) / rate)
+    assert progress.seconds(sweep)[1].startswith(words)
+
+
+def test_outputs_are_the_classes_of_the_set(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters, work = progress.parameters(sweep.arms[0]), progress.work(sweep.arms[0])
+    found = progress._set(sweep.arms[0])
+    monkeypatch.setattr(progress, "_set", lambda arm: (*found[:2], 100))
+    channels = 4 * 2  # width 2, two doublings
+    assert progress.parameters(sweep.arms[0]) - parameters == 90 * (channels + 1)
+    steps, batch = 11, sweep.arms[0].config.batch_size
+    assert progress.work(sweep.arms[0]) - work == 6 * 90 * channels * steps * batch

@@ -85,7 +85,16 @@ def test_a_folder_with_only_a_lock_is_no_run_yet(write_run):
 
 @pytest.mark.parametrize(
     ("file", "content"),
-    [("status.json", '{"state": "fin'), ("run.json", "[]"), ("run.json", ""), ("status.json", '{"summary": 3}')],
+    [
+        ("status.json", '{"state": "fin'),
+        ("run.json", "[]"),
+        ("run.json", ""),
+        ("run.json", '{"config": {}, "hash": "../../up"}'),
+        ("status.json", '{"summary": 3}'),
+        ("status.json", '{"state": "finished", "outcome": "completed"}'),
+        ("status.json", '{"step": "ten"}'),
+        ("status.json", '{"summary": {"test/error": "low"}}'),
+    ],
 )
 def test_unreadable_files_make_an_unreadable_row_beside_the_others(write_run, file, content):
     write_run("plain20", seed=0, config={"depth": 20})
@@ -102,7 +111,8 @@ def test_unreadable_files_make_an_unreadable_row_beside_the_others(write_run, fi
 def test_a_run_that_has_not_said_anything_yet_is_running(write_run):
     run = write_run("plain20")
     (run / "status.json").unlink()
-    assert store.load(run)[["state", "hash"]].values.tolist() == [["running", "plain200"]]
+    hash_ = json.loads((run / "run.json").read_text())["hash"]
+    assert store.load(run)[["state", "hash"]].values.tolist() == [["running", hash_]]
 
 
 def test_a_run_that_failed_before_it_began_says_why(write_run):
@@ -167,5 +177,49 @@ def test_no_metrics_yet_is_an_empty_table(write_run):
 
 
 def test_reading_does_not_import_jax():
-    code = "import sys, cnnjax.sweep.report; sys.exit('jax' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    code = "import sys, cnnjax.sweep; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=pathlib.Path.cwd(), check=False).returncode == 0
+
+
+def move(run, to):
+    to.parent.mkdir(parents=True, exist_ok=True)
+    run.rename(to)
+
+
+@pytest.mark.parametrize(
+    ("place", "path", "arm"),
+    [
+        ("resnet56", "", "resnet56"),
+        ("resnet56", "resnet56", "resnet56"),
+        ("mine/deep", "", "mine/deep"),
+        ("deep/seed-4", "", "deep"),
+        ("deep/seed-4", "deep", "deep"),
+        ("deep/seed-4", "deep/seed-4", "deep"),
+    ],
+)
+def test_runs_outside_of_sweeps_are_named_by_their_path(write_run, tmp_path, place, path, arm):
+    move(write_run("plain20", 4, evaluations=1), tmp_path / "train" / place)
+    for table in (store.load, store.load_curves):
+        rows = table(tmp_path / "train" / path)[["experiment", "scale", "arm", "seed"]]
+        assert rows.drop_duplicates().values.tolist() == [["", "", arm, 4]]
+
+
+def test_runs_of_sweeps_and_others_lie_side_by_side(write_run, tmp_path):
+    move(write_run("alone", 2), tmp_path / "runs" / "alone")
+    write_run("plain20")
+    (tmp_path / "runs" / "degradation" / "digits" / "superseded" / "x").mkdir(parents=True)
+    rows = store.load(tmp_path / "runs")
+    assert rows[["experiment", "arm", "seed"]].values.tolist() == [["", "alone", 2], ["degradation", "plain20", 0]]
+
+
+def test_text_among_metrics_is_an_error(write_run):
+    run = write_run("plain20", evaluations=2)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 60, "test/error": "low"}\n')
+    with pytest.raises(errors.UserError, match=r"metrics\.jsonl: line 3: test/error is 'low', not a number"):
+        store.load_curves(run)
+
+
+def test_notes_do_not_repeat_the_folder(write_run):
+    run = write_run("plain20", status={"notes": ["runs/x/seed-0: resumed, not bit-exact", "other"]})
+    assert store.load(run)["notes"].item() == ("resumed, not bit-exact", "other")

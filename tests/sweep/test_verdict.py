@@ -164,3 +164,11 @@ def test_it_judges_what_the_store_loads(write_run):
     write_run("plain56", 3, status={"state": "failed", "outcome": None, "summary": None})
     (each,) = verdict.judge([CLAIM], ROLES, store.load(run.parents[1]))
     assert (each.verdict, each.seeds) == ("reproduced", (0, 1, 2))
+
+
+@pytest.mark.parametrize(("deep", "noted"), [(0.203, True), (0.200, False), (0.19, False)])
+def test_worse_within_the_margin_is_said(deep, noted):
+    claim = dataclasses.replace(CLAIM, contrast={"shallow": 1, "deep": -1}, above=-0.01)
+    each = judge_one([deep, deep + 0.001, deep], [0.200, 0.200, 0.201], claim)
+    assert each.verdict == "reproduced"
+    assert ("significantly worse" in " ".join(each.notes)) == noted

@@ -1,0 +1,155 @@
+"""What became of an experiment at one scale: its arms, its claims, and what a reader must know beside them."""
+
+import dataclasses
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas
+
+from cnnjax.sweep.experiment import Experiment, Scale
+from cnnjax.sweep.plan import Sweep
+from cnnjax.sweep.record import UNREADABLE
+from cnnjax.sweep.verdict import Verdict, grouped, judge
+from cnnjax.sweep.words import NONE
+
+ERRORS = ("train/error", "test/error")
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """What became of the runs of an arm.
+
+    Attributes:
+      name: of the arm.
+      parameters: of its model; None if no run tells.
+      finished: seeds that completed.
+      planned: seeds of the sweep, and any others that were run with its settings.
+      errors: metric → "mean ± sd" over the completed seeds, in per cent, or "—".
+      seconds: in the training loops of all its runs together; starting up is not in it.
+      outcome: "completed", or what else happened and how often.
+      problems: the error lines of its runs, each with its seed.
+    """
+
+    name: str
+    parameters: int | None
+    finished: int
+    planned: int
+    errors: Mapping[str, str]
+    seconds: float
+    outcome: str
+    problems: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """An experiment judged at one scale.
+
+    Attributes:
+      experiment: the question.
+      scale_name: the scale.
+      command: what to type, from the root of a clone, to run the same. No folder of this machine is in it.
+      verdicts: one a claim.
+      arms: one an arm of the scale, in its order.
+      others: runs that were not counted, because their settings are others: ``"plain20 seed 3, 4"``.
+      notes: what runs said of themselves, ``"plain20 seed 3, 4: resumed …"``, and why some cannot be read.
+    """
+
+    experiment: Experiment
+    scale_name: str
+    command: str
+    verdicts: tuple[Verdict, ...]
+    arms: tuple[Arm, ...]
+    others: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def scale(self) -> Scale:
+        """What the scale asked for."""
+        return self.experiment.scales[self.scale_name]
+
+
+def current(sweep: Sweep, runs: pandas.DataFrame) -> pandas.Series:
+    """Which runs of a sweep's arms have its settings: [rows] bool.
+
+    A run that has not said what it was asked counts as one that it does not have yet, unless it says that it is finished.
+    """
+    digests = {arm.name: arm.digest for arm in sweep.arms}
+
+    def is_current(arm: str, seed: int, state: str, found: str | None) -> bool:
+        return found == digests[arm](seed) if found else state != "finished"
+
+    columns = (runs[name] for name in ("arm", "seed", "state", "hash"))
+    return pandas.Series([is_current(*run) for run in zip(*columns, strict=True)], runs.index, dtype="bool")
+
+
+def summarise(sweep: Sweep, runs: pandas.DataFrame) -> Outcome:
+    """The verdicts and the arms.
+
+    Args:
+      sweep: what was asked.
+      runs: of its arms, as `store.load` returns them. Only those with the sweep's settings are judged.
+
+    Raises:
+      UserError: as `verdict.judge`.
+    """
+    mine = current(sweep, runs)
+    others, runs = runs[~mine], runs[mine]
+    seeds = sorted({*(seed for arm in sweep.arms for seed in arm.seeds), *map(int, runs["seed"])})
+    return Outcome(
+        experiment=sweep.experiment,
+        scale_name=sweep.scale_name,
+        command=_command(sweep, seeds),
+        verdicts=tuple(judge(sweep.experiment.claims, sweep.scale.roles, runs, seeds)),
+        arms=tuple(_arm(arm.name, runs[runs["arm"] == arm.name], seeds) for arm in sweep.arms),
+        others=tuple(
+            place
+            for place, _ in grouped(((arm, seed), "") for arm, seed in zip(others["arm"], others["seed"], strict=True))
+        ),
+        notes=tuple(f"{place}: {note}" for place, note in grouped(_notes(runs))),
+    )
+
+
+def _command(sweep: Sweep, seeds: Sequence[int]) -> str:
+    path = sweep.experiment.path
+    words = ["cnnjax", "run", f"{path.parent.name}/{path.name}", "--scale", sweep.scale_name]
+    if set(seeds) != set(sweep.scale.seeds):
+        words += ["--seeds", ",".join(map(str, seeds))]
+    return shlex.join([*words, *sweep.arguments])
+
+
+def _notes(runs: pandas.DataFrame) -> Iterator[tuple[tuple[str, int], str]]:
+    for run in runs.to_dict("records"):
+        unreadable = [run["error"]] if run["state"] == UNREADABLE else []
+        yield from (((run["arm"], int(run["seed"])), note) for note in [*run["notes"], *unreadable])
+
+
+def _arm(name: str, runs: pandas.DataFrame, seeds: Sequence[int]) -> Arm:
+    completed = runs[(runs["state"] == "finished") & (runs["outcome"] == "completed")]
+    words = [_fate(run) for run in runs.to_dict("records")]
+    words += ["not run"] * (len(seeds) - len(runs))
+    counts = {word: words.count(word) for word in dict.fromkeys(words)}
+    outcome = ", ".join(counts) if len(counts) == 1 else ", ".join(f"{n} {word}" for word, n in counts.items())
+    problems = runs.dropna(subset="error")
+    parameters = runs["parameters"].dropna()
+    return Arm(
+        name=name,
+        parameters=int(parameters.iloc[0]) if len(parameters) else None,
+        finished=len(completed),
+        planned=len(seeds),
+        errors={metric: _spread(completed, metric) for metric in ERRORS},
+        seconds=float(runs["seconds"].sum()),
+        outcome=outcome,
+        problems=tuple(f"seed {seed}: {line}" for seed, line in zip(problems["seed"], problems["error"], strict=True)),
+    )
+
+
+def _fate(run: Mapping[Any, Any]) -> str:
+    return str(run["outcome"] if run["state"] == "finished" or run["outcome"] == "diverged" else run["state"])
+
+
+def _spread(runs: pandas.DataFrame, metric: str) -> str:
+    values = 100 * runs[metric].dropna() if metric in runs else pandas.Series(dtype="float64")
+    if values.empty:
+        return NONE
+    return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
