@@ -61,9 +61,9 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     # Orbax logs a save that fails with the tracebacks of its threads; we say it in a line.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
-    from cnnjax import config as configs
     from rich.console import Console
 
+    from cnnjax import config as configs
     from cnnjax import signals
     from cnnjax.train import loop, progress
     from cnnjax.train.program import Program
@@ -216,6 +216,23 @@ def _data(options: argparse.Namespace, settings: list[str]) -> int:
     return EXIT_OK
 
 
+def _bench(options: argparse.Namespace, settings: list[str]) -> int:
+    from rich.console import Console
+
+    from cnnjax.bench import step
+
+    results = []
+    for case in step.CASES:
+        _say(f"{case.name} …")
+        results.append(step.compare(case, options.python, options.form, options.turns, _say))
+    Console().print(step.table(results))
+    lost = [result.case.name for result in results if result.ratio < result.case.required]
+    if options.gate and lost:
+        print(f"cnnjax: failed: below the required ratio: {'; '.join(lost)}", file=sys.stderr)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
 def _export(options: argparse.Namespace, settings: list[str]) -> int:
     from cnnjax.sweep import export
 
@@ -272,6 +289,15 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("name")
     prepare.add_argument("--from", dest="source", type=pathlib.Path, help="folder with the original files")
     prepare.add_argument("--data-dir", type=pathlib.Path, help="default: $CNNJAX_DATA_DIR or ~/tensorflow_datasets")
+
+    bench = command("bench", _bench, "time the training step against another framework's, in one run")
+    subjects = bench.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
+    step = subjects.add_parser("step", help="networks of the lineage, forward, backward and update", allow_abbrev=False)
+    step.add_argument("--against", choices=("torch",), required=True)
+    step.add_argument("--python", type=pathlib.Path, default=pathlib.Path(sys.executable), help="one that has torch")
+    step.add_argument("--turns", type=_count, default=5, help="of each, interleaved; default 5")
+    step.add_argument("--form", choices=("onednn", "canonical"), default="onednn", help="of our convolutions on a CPU")
+    step.add_argument("--gate", action="store_true", help="fail where a ratio is below what has been required")
 
     export = command("export", _export, "write metrics in another form")
     forms = export.add_subparsers(dest="form", required=True, metavar="FORM")

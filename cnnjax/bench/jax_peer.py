@@ -1,0 +1,72 @@
+"""The training step of cnnjax, as a peer: ``python -m cnnjax.bench.jax_peer REQUEST``.
+
+The step is the trainer's own (`cnnjax.train.step`, with the optimiser of the recipe and donated state), on one batch that
+lies on the device.
+"""
+
+import functools
+import json
+import sys
+import time
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cnnjax import machine
+
+
+def main() -> None:
+    """See `cnnjax.bench.peer`."""
+    asked = json.loads(sys.argv[1])
+    machine.pin(asked["cores"])
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from cnnjax import models
+    from cnnjax.nn import onednn
+    from cnnjax.tasks.classification import Classification
+    from cnnjax.train import optimizer, state, step
+
+    form = asked["form"]
+    if form == "onednn" and (failure := onednn.failure()):
+        raise SystemExit(failure)
+    model = models.create(**asked["network"]).clone(conv_form=form)
+    shape = (asked["batch"], asked["size"], asked["size"], 3)
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": jnp.asarray(rng.standard_normal(shape), jnp.float32),
+        "label": jnp.arange(shape[0]) % 10,
+    }
+    settings = {"momentum": 0.9, "nesterov": False, "weight_decay": 1e-4, "decay": "coupled"}
+    sgd = optimizer.make(ConfigDict({**settings, "decay_multipliers": ((".", 1.0),)}), lambda step: 0.01)
+    train_step = jax.jit(
+        functools.partial(step.train_step, model=model, task=Classification(np.zeros(shape[1:]), 1.0), optimizer=sgd),
+        donate_argnums=0,
+    )
+    initial = jax.jit(lambda: state.create(model, sgd, batch["image"][:1], 0))()
+
+    start = time.perf_counter()
+    compiled = train_step.lower(initial, batch).compile()
+    compile_s = time.perf_counter() - start
+
+    def run(current: Any, steps: int) -> tuple[Any, float]:
+        start = time.perf_counter()
+        for _ in range(steps):
+            current, sums = compiled(current, batch)
+        jax.block_until_ready(sums)
+        return current, time.perf_counter() - start
+
+    current, first = run(initial, 1)
+    current, _ = run(current, 2)
+    print(
+        json.dumps({"version": f"jax {jax.__version__}", "first_s": compile_s + first, "compile_s": compile_s}),
+        flush=True,
+    )
+    for line in sys.stdin:
+        current, seconds = run(current, json.loads(line)["steps"])
+        print(json.dumps({"seconds": seconds}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

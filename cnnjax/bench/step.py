@@ -1,0 +1,141 @@
+"""The training step against PyTorch's, on the same cores, in one run."""
+
+import dataclasses
+import pathlib
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from cnnjax import errors, machine
+from cnnjax.bench.peer import Peer
+
+SCRIPT = pathlib.Path(__file__).with_name("torch_peer.py")
+MODES = ("nchw", "channels_last", "compile")
+SETTLE_S = 0.3
+"""Between two turns: threads that wait actively for their next work let go of the cores in the meantime."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A network and the images it is trained on.
+
+    Attributes:
+      name: for the table.
+      network: of :func:`cnnjax.models.create`.
+      size: of the square images, in pixels.
+      required: the ratio that must not be lost, see :attr:`Result.ratio`.
+      batch: images a step.
+    """
+
+    name: str
+    network: dict[str, Any]
+    size: int
+    required: float
+    batch: int = 128
+
+
+def _resnet(depth: int, size: int, required: float) -> Case:
+    return Case(
+        f"ResNet-{depth}, {size}×{size}", {"name": "resnet_cifar", "depth": depth, "scan": True}, size, required
+    )
+
+
+CASES = (_resnet(20, 8, 1.0), _resnet(56, 8, 1.0), _resnet(20, 32, 0.7), _resnet(56, 32, 0.7))
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What one case took.
+
+    Attributes:
+      case: what was run.
+      ours: seconds a step, of each turn.
+      theirs: mode → the same, of PyTorch.
+      versions: of both.
+      failed: mode → why it could not be run.
+    """
+
+    case: Case
+    ours: list[float]
+    theirs: dict[str, list[float]]
+    versions: tuple[str, ...]
+    failed: dict[str, str]
+
+    @property
+    def ratio(self) -> float:
+        """PyTorch's best median over ours: above one where ours is faster."""
+        return min(map(statistics.median, self.theirs.values())) / statistics.median(self.ours)
+
+
+def compare(
+    case: Case,
+    torch_python: pathlib.Path,
+    form: str,
+    turns: int,
+    say: Callable[[str], None],
+    modes: Sequence[str] = MODES,
+) -> Result:
+    """Times ours and PyTorch's in turn: A B C A B C ...
+
+    Args:
+      case: what to run.
+      torch_python: the Python of an environment with torch.
+      form: of our convolutions, see `cnnjax.nn.conv`.
+      turns: of each.
+      say: takes one line for the user.
+      modes: of PyTorch.
+
+    Raises:
+      UserError: PyTorch runs in no mode, or ours does not run.
+    """
+    request = {"network": case.network, "size": case.size, "batch": case.batch, "cores": machine.cores()}
+    ours = Peer("cnnjax", [sys.executable, "-m", "cnnjax.bench.jax_peer"], {**request, "form": form})
+    peers, failed = {"": ours}, {}
+    # What a scanned stage is called here is nothing to PyTorch.
+    network = {key: value for key, value in case.network.items() if key != "scan"}
+    for mode in modes:
+        try:
+            theirs = {**request, "network": network, "mode": mode, "threads": len(machine.cores())}
+            peers[mode] = Peer(f"torch, {mode}", [str(torch_python), str(SCRIPT)], theirs)
+        except (errors.UserError, OSError) as error:
+            failed[mode] = str(error)
+            say(f"{case.name}: {error}")
+    try:
+        if len(peers) == 1:
+            raise errors.UserError(f"PyTorch does not run: {next(iter(failed.values()))}")
+        # A turn is about half a second, so that the clock and the caches' first misses do not count.
+        steps = {mode: max(1, round(0.5 / peer.time(2))) for mode, peer in peers.items()}
+        times: dict[str, list[float]] = {mode: [] for mode in peers}
+        for _ in range(turns):
+            for mode, peer in peers.items():
+                time.sleep(SETTLE_S)
+                times[mode].append(peer.time(steps[mode]))
+        versions = tuple(dict.fromkeys(peer.info["version"] for peer in peers.values()))
+    finally:
+        for peer in peers.values():
+            peer.close()
+    return Result(case, times.pop(""), times, versions, failed)
+
+
+def table(results: Sequence[Result]) -> Table:
+    """Milliseconds a step, median (lowest to highest turn), and the ratio, for a terminal."""
+    view = Table(title=f"a training step, batch {results[0].case.batch}, {len(machine.cores())} cores, ms")
+    for name in ("network", "cnnjax", *MODES, "ratio", "required"):
+        view.add_column(name, justify="left" if name == "network" else "right")
+    for result in results:
+        theirs = [_spread(result.theirs[mode]) if mode in result.theirs else "did not run" for mode in MODES]
+        required = f"{result.case.required:.2f}"
+        view.add_row(result.case.name, _spread(result.ours), *theirs, f"{result.ratio:.2f}", required)
+    view.caption = (
+        f"{', '.join(results[0].versions)}; ratio: the best of PyTorch over cnnjax, above 1 where cnnjax is faster"
+    )
+    return view
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    low, middle, high = (1e3 * each for each in (min(seconds), statistics.median(seconds), max(seconds)))
+    return f"{middle:.1f} ({low:.1f}–{high:.1f})"

@@ -1,0 +1,62 @@
+"""The benchmark's arithmetic, on a peer whose times are known. Its own times decide nothing here."""
+
+import io
+import json
+import pathlib
+import stat
+import sys
+
+import pytest
+from rich.console import Console
+
+from cnnjax import errors
+from cnnjax.bench import step
+
+TINY = step.Case("tiny", {"name": "resnet_cifar", "depth": 8, "width": 4, "scan": True}, 8, required=1.0, batch=4)
+
+
+@pytest.fixture
+def fake_torch(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A "Python with torch" that says of itself what it was asked for, and always takes 1 s a step; not for compile."""
+    script = f"""#!{sys.executable}
+import json, sys
+asked = json.loads(sys.argv[2])
+if asked["mode"] == "compile":
+    sys.exit("no compiler here")
+print(json.dumps({{"version": "torch 0", "first_s": 0.0}}), flush=True)
+open({str(tmp_path / "asked")!r}, "a").write(json.dumps(asked) + "\\n")
+for line in sys.stdin:
+    n = json.loads(line)["steps"]
+    print(json.dumps({{"seconds": n * (2.0 if asked["mode"] == "nchw" else 1.0)}}), flush=True)
+"""
+    path = tmp_path / "python"
+    path.write_text(script)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+@pytest.mark.parametrize("form", ["onednn", "canonical"])
+def test_ratio_is_the_best_of_theirs_over_ours(fake_torch, tmp_path, form):
+    said: list[str] = []
+    result = step.compare(TINY, fake_torch, form, turns=3, say=said.append)
+    assert result.theirs == {"nchw": [2.0] * 3, "channels_last": [1.0] * 3}
+    assert result.ratio == pytest.approx(1.0 / sorted(result.ours)[1])
+    assert len(result.ours) == 3
+    assert min(result.ours) > 0
+    assert "no compiler here" in result.failed["compile"]
+    assert len(said) == 1
+    asked = [json.loads(line) for line in (tmp_path / "asked").read_text().splitlines()]
+    assert [each["network"] for each in asked] == [{"name": "resnet_cifar", "depth": 8, "width": 4}] * 2
+
+    out = io.StringIO()
+    Console(file=out, width=200).print(step.table([result]))
+    assert "1000.0 (1000.0–1000.0)" in out.getvalue()
+    assert "did not run" in out.getvalue()
+    assert "torch 0" in out.getvalue()
+
+
+def test_a_python_without_torch_is_one_line():
+    with pytest.raises(
+        errors.UserError, match=r"PyTorch does not run: torch, nchw ended with status 1: .*No module named"
+    ):
+        step.compare(TINY, pathlib.Path(sys.executable), "canonical", turns=1, say=lambda line: None, modes=("nchw",))
