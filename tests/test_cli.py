@@ -64,6 +64,17 @@ BAD: dict[str, tuple[list[object], str]] = {
     "setting without a value": (["train", DIGITS, "--config.seed"], "written --config.key.name=value"),
     "option that is none": (["train", DIGITS, "--confg.seed=3"], "unknown argument '--confg.seed=3'"),
     "duration": (["train", DIGITS, "--config.duration=2 weeks"], "a duration is written"),
+    "duration of nothing": (
+        ["train", DIGITS, "--config.duration=0 steps"],
+        "duration is at least one step, not '0 steps'",
+    ),
+    "padding": (["train", DIGITS, "--config.task.pad=-1"], "task.pad is a number of pixels, 0 or more, not -1"),
+    "epsilon": (["train", DIGITS, "--config.model.bn_epsilon=0"], "bn_epsilon is larger than 0, not 0"),
+    "dtype": (["train", DIGITS, "--config.model.dtype=float64"], "dtype float64 wants JAX_ENABLE_X64=1"),
+    "pattern": (
+        ["train", DIGITS, "--config.optimizer.decay_multipliers=(('(',1),)"],
+        "holds pairs (regular expression, ",
+    ),
     "data set": (["train", DIGITS, "--config.dataset.name=digit"], "did you mean digits"),
     "split": (["train", DIGITS, "--config.dataset.train=trian"], "trian"),
     "depth": (["train", DIGITS, "--config.model.depth=21"], "6n"),
