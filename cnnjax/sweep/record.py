@@ -7,7 +7,7 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 UNREADABLE = "unreadable"
@@ -63,20 +63,28 @@ def read(run: pathlib.Path) -> Record:
     return Record(asked, {**status, "notes": notes} if notes else status)
 
 
-def _read(file: pathlib.Path, check: Any) -> tuple[dict[str, Any], str]:
+def _read(file: pathlib.Path, check: Callable[[Mapping[str, Any]], None]) -> tuple[dict[str, Any], str]:
     """The content and what is wrong with it. A file that is not there (yet) is empty, and nothing is wrong."""
     try:
-        content = json.loads(file.read_bytes())
-        if not isinstance(content, dict):
-            raise ValueError("not a JSON object")
+        content = _object(file.read_bytes())
         check(content)
     except FileNotFoundError:
         return {}, ""
-    except (ValueError, RecursionError) as problem:
-        return {}, f"{file.name} is damaged: {problem}".replace("\n", " ")
+    except ValueError as problem:
+        return {}, f"{file.name} is damaged: {problem}"
     except OSError as problem:
         return {}, f"{file.name}: {problem.strerror}"
     return content, ""
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError("it is not a JSON object")
+    return content
 
 
 def _check_asked(content: Mapping[str, Any]) -> None:

@@ -50,12 +50,7 @@ def find(path: str | pathlib.Path) -> list[pathlib.Path]:
     root = pathlib.Path(path).resolve()
     if not root.is_dir():
         raise errors.UserError(f"{path}: no such folder of runs; expected {_LAYOUT} or a folder above it")
-    runs = []
-    for name, below, _ in os.walk(root):
-        folder = pathlib.Path(name)
-        below[:] = [each for each in below if each not in (SUPERSEDED, "checkpoints") and not each.startswith(".")]
-        if _is_run(folder):
-            runs.append(folder)
+    runs = [folder for folder in _folders(root) if _is_run(folder)]
     if not runs:
         raise errors.UserError(f"{path}: holds no run; expected {_LAYOUT} and this folder or one above it as the path")
     places = {run: _place(run, root) for run in runs}
@@ -109,6 +104,21 @@ def load_curves(path: str | pathlib.Path) -> pandas.DataFrame:
     return pandas.DataFrame(rows, columns=CURVE_COLUMNS).astype(
         {"seed": "int64", "step": "int64", "epoch": "float64", "value": "float64"}
     )
+
+
+def _folders(root: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Those that may hold runs, each once: links lead to other disks, not around."""
+    seen = set()
+    for name, below, _ in os.walk(root, followlinks=True):
+        folder = pathlib.Path(name)
+        if folder.resolve() in seen:
+            below.clear()
+            continue
+        seen.add(folder.resolve())
+        kept = [each for each in below if each not in (SUPERSEDED, "checkpoints") and not each.startswith(".")]
+        links = [each for each in kept if (folder / each).is_symlink()]
+        below[:] = [each for each in kept if each not in links] + links
+        yield folder
 
 
 def _is_run(folder: pathlib.Path) -> bool:

@@ -29,7 +29,7 @@ def show(console: Console, outcome: Outcome, page: pathlib.Path | None = None) -
 
 def _parts(outcome: Outcome, page: pathlib.Path | None) -> list[RenderableType]:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("arm", "params", "seeds", "train error %", "test error %", "time", "outcome"):
+    for heading in ("arm", "params", "seeds", "train error %", "test error %", "training", "outcome"):
         number = heading not in ("arm", "outcome")
         table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for arm in outcome.arms:

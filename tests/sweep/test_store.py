@@ -223,3 +223,15 @@ def test_text_among_metrics_is_an_error(write_run):
 def test_notes_do_not_repeat_the_folder(write_run):
     run = write_run("plain20", status={"notes": ["runs/x/seed-0: resumed, not bit-exact", "other"]})
     assert store.load(run)["notes"].item() == ("resumed, not bit-exact", "other")
+
+
+def test_links_lead_to_other_disks_and_to_no_run_twice(write_run, tmp_path):
+    run = write_run("plain20")
+    (run.parent / "latest").symlink_to(run)
+    (run.parent / "up").symlink_to(run.parents[3])
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "degradation").symlink_to(run.parents[2])
+    for path in (run.parents[3], tmp_path / "elsewhere"):
+        assert store.load(path)[["experiment", "scale", "arm", "seed"]].values.tolist() == [
+            ["degradation", "digits", "plain20", 0]
+        ]
