@@ -124,25 +124,19 @@ def digest(config: ConfigDict) -> str:
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def steps(duration: str, steps_per_epoch: int, batch_size: int, at_least: int = 0) -> int:
+def steps(duration: str, steps_per_epoch: int, batch_size: int) -> int:
     """A duration in optimiser steps, rounded to the nearest; at most 2^31 - 1, which no run reaches.
 
     Args:
       duration: a number and its unit: ``"64000 steps"``, ``"2.5 epochs"``, ``"1000000 examples"``.
       steps_per_epoch: steps in which the training set is seen once.
       batch_size: examples a step.
-      at_least: the fewest steps that make sense.
 
     Raises:
-      UserError: it is no duration, or a shorter one.
+      UserError: it is no duration.
     """
     number, unit = _duration(duration)
-    count = round(min(number * {"steps": 1.0, "epochs": steps_per_epoch, "examples": 1 / batch_size}[unit], _MOST))
-    if count < at_least:
-        raise errors.UserError(
-            f"the duration is at least {at_least} step{'s'[at_least == 1 :]}; {duration!r} is {count}"
-        )
-    return count
+    return round(min(number * {"steps": 1.0, "epochs": steps_per_epoch, "examples": 1 / batch_size}[unit], _MOST))
 
 
 def _duration(text: str) -> tuple[float, str]:

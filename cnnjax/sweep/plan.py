@@ -92,6 +92,7 @@ class Sweep:
           UserError: it is another experiment's, or holds something else.
         """
         marker = self.folder / MARKER
+        found: dict[str, Any] = {}
         if marker.exists():
             found = _marked(marker)
             theirs = found.get("experiment"), found.get("scale")
@@ -111,7 +112,8 @@ class Sweep:
             "seeds": list(self.seeds),
             "arguments": list(self.arguments),
         }
-        files.write_json(marker, asked)
+        if asked != found:
+            files.write_json(marker, asked)
 
     def supersede(self) -> list[pathlib.Path]:
         """Moves runs with other settings to ``superseded/<hash>/<arm>/seed-<s>``; returns where they went."""

@@ -56,6 +56,9 @@ class Program:
         self.layout.check_batch("batch_size", batch)
         self.layout.check_batch("evaluation.batch_size", config.evaluation.batch_size)
 
+        if execution.grad_reduce_dtype not in step.REDUCE_DTYPES:
+            raise errors.unknown("execution.grad_reduce_dtype", execution.grad_reduce_dtype, step.REDUCE_DTYPES)
+
         sets = {
             name: data.load(config.dataset.name, config.dataset[name], execution.data_dir) for name in ("train", "test")
         }

@@ -10,6 +10,8 @@ from jax import lax
 
 from cnnjax.train.state import TrainState
 
+REDUCE_DTYPES = ("bfloat16", "float16", "float32", "float64")
+
 Batch = dict[str, jax.Array]
 Sums = dict[str, jax.Array]
 

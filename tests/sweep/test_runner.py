@@ -112,7 +112,7 @@ def test_finished_sweep_is_left_alone(finished) -> None:
 def test_only_what_changed_is_run_again(copy) -> None:
     sweep = copy(arms={"wide": {"model.width": 4}}, seeds=(0,))
     before = everything(sweep.folder)
-    old = store.load(sweep.folder).query("arm == 'wide' and seed == 0")["hash"].item()
+    old = store.load(sweep.folder).query("arm == 'wide'").set_index("seed")["hash"]
     failures, output = run(sweep)
     assert failures == []
     assert "settings changed: the old run is now" in output
@@ -120,18 +120,18 @@ def test_only_what_changed_is_run_again(copy) -> None:
     table = store.load(sweep.folder)
     assert list(table.query("seed == 0")["config.model.width"]) == [2, 4]
     after = everything(sweep.folder)
-    moved = pathlib.Path("superseded", old, "wide", "seed-0")
     for path, content in before.items():
-        if path.parts[:2] == ("wide", "seed-0"):
-            assert after[moved / path.relative_to("wide/seed-0")] == content
+        if path.parts[0] == "wide" and path.parts[1].startswith("seed-"):
+            assert after[pathlib.Path("superseded", old[int(path.parts[1][-1])], path)] == content
         elif path.name != "worker.log":
             assert after[path] == content
 
 
 def test_another_experiments_folder(copy) -> None:
-    sweep = copy(question="Does depth help?")
+    sweep = copy()
+    (sweep.folder / plan.MARKER).write_text('{"experiment": "other", "scale": "digits"}')
     before = everything(sweep.folder)
-    with pytest.raises(errors.UserError, match=r"holds the runs of another experiment \('Does width help\?'\)"):
+    with pytest.raises(errors.UserError, match=r"holds the runs of another experiment \(other · digits\)"):
         run(sweep)
     assert everything(sweep.folder) == before
 

@@ -139,3 +139,14 @@ def test_a_failing_probe_is_said_in_one_line_and_everything_works(tiny, monkeypa
 def test_an_unknown_choice_of_convolution_is_named(tiny) -> None:
     with pytest.raises(errors.UserError, match="'onednn'; available: auto, xla"):
         Program(configs.override(tiny, {"execution.cpu_convolution": "onednn"}))
+
+
+@pytest.mark.parametrize("text", ["0 steps", "0.001 epochs", "7 examples"])
+def test_a_duration_of_no_step_is_named(tiny, text) -> None:
+    with pytest.raises(errors.UserError, match=f"duration is at least one step, not '{text}'"):
+        Program(configs.override(tiny, {"duration": text}))
+
+
+def test_an_unknown_dtype_of_the_reduction_is_named(tiny) -> None:
+    with pytest.raises(errors.UserError, match="unknown execution.grad_reduce_dtype 'bfloat17'; did you mean bfloat16"):
+        Program(configs.override(tiny, {"execution.grad_reduce_dtype": "bfloat17"}))
