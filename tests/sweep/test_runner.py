@@ -16,7 +16,7 @@ import pandas
 import pytest
 from rich.console import Console
 
-from cnnjax import errors
+from cnnjax import errors, machine
 from cnnjax.sweep import experiment, plan, runner, store, workers
 from cnnjax.sweep.plan import Sweep
 from cnnjax.train.loop import EXIT_INTERRUPTED
@@ -97,7 +97,7 @@ def test_every_arm_and_seed_is_run(finished) -> None:
 
 def test_workers_have_the_same_number_of_cores(finished) -> None:
     cores = store.load(finished[0].folder)["environment.cores"]
-    assert set(cores) == {max(1, len(workers.usable_cores()) // 2)}
+    assert set(cores) == {max(1, len(machine.cores()) // 2)}
 
 
 def test_finished_sweep_is_left_alone(finished) -> None:

@@ -51,7 +51,7 @@ def test_command_line_says_every_setting(overrides: dict[str, Any], arm, monkeyp
     """What a worker trains with is the arm's configuration, type by type."""
     trained: list[tuple[pathlib.Path, configs.ConfigDict]] = []
 
-    def train(program: object, config: configs.ConfigDict, folder: RunFolder, say: object) -> dict[str, Any]:
+    def train(program: object, config: configs.ConfigDict, folder: RunFolder, *_: object) -> dict[str, Any]:
         trained.append((folder.path, config))
         return {"outcome": "completed", "step": 1, "summary": {}}
 
@@ -97,9 +97,10 @@ def test_why_it_ended(code: str, log: str, failure: str, arm) -> None:
 def test_failure_is_recorded_in_the_run_that_was_under_way(arm) -> None:
     worker = ended(arm(), "raise SystemExit(1)", "out of memory\n")
     first, second = (RunFolder(worker.arm.folder / f"seed-{seed}") for seed in (0, 1))
-    first.set_status(state="finished", outcome="completed")
+    done = {"state": "finished", "outcome": "completed", "step": 1, "seconds": 1.0, "summary": {}}
+    first.set_status(**done)
     worker.record_failure()
-    assert first.status() == {"state": "finished", "outcome": "completed"}
+    assert first.status() == done
     assert second.status() == {"state": "failed", "error": "exit status 1: out of memory"}
 
 
