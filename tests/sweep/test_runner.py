@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from cnnjax import errors, machine
-from cnnjax.sweep import experiment, plan, runner, store, workers
+from cnnjax.sweep import experiment, plan, runner, store
 from cnnjax.sweep.plan import Sweep
 from cnnjax.train.loop import EXIT_INTERRUPTED
 from cnnjax.train.run import folder_lock
