@@ -104,6 +104,7 @@ def test_statistics_of_bfloat16_are_float32():
     # In bfloat16 a sum of 8192 numbers near 1 stops growing at 256.
     x = (1 + 0.25 * RNG.standard_normal((8, 32, 32, 2))).astype(jnp.bfloat16)
     given_ = variables(2)
+    given_["batch_stats"]["mean"] = np.ones(2, np.float32)
     y, updates = BatchNorm(momentum=0.0, dtype="bfloat16").apply(given_, x, train=True, mutable=["batch_stats"])
     expected, mean, var = reference(np.asarray(x, np.float64), **given_["params"], group=0, epsilon=1e-5)
     assert y.dtype == jnp.bfloat16
@@ -124,7 +125,8 @@ def test_variance_is_never_negative_and_the_output_finite():
 @pytest.mark.parametrize("ratio", [10.0, 100.0, 1000.0])
 def test_variance_of_values_far_from_zero_once_the_running_mean_is_near(ratio):
     x = (ratio + RNG.standard_normal((64, 4, 4, 3))).astype(np.float32)
-    norm, state = BatchNorm(momentum=0.0), variables(3)
+    norm = BatchNorm(momentum=0.0)
+    state = norm.init(jax.random.key(0), x, train=True)
     for _ in range(2):
         y, updates = norm.apply(state, x, train=True, mutable=["batch_stats"])
         state = {**state, **updates}

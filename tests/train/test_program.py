@@ -148,5 +148,7 @@ def test_a_duration_of_no_step_is_named(tiny, text) -> None:
 
 
 def test_an_unknown_dtype_of_the_reduction_is_named(tiny) -> None:
-    with pytest.raises(errors.UserError, match=r"unknown execution.grad_reduce_dtype 'bfloat17'; did you mean bfloat16"):
+    with pytest.raises(
+        errors.UserError, match=r"unknown execution.grad_reduce_dtype 'bfloat17'; did you mean bfloat16"
+    ):
         Program(configs.override(tiny, {"execution.grad_reduce_dtype": "bfloat17"}))
