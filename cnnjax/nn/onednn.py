@@ -10,10 +10,12 @@ for a machine and a version of jaxlib. Whatever is not on the list, or does not 
 The call has no gradient (`cnnjax.nn.conv` has), no batching rule, and is not split over a mesh.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
+import pathlib
 import platform
 import subprocess
 import sys
@@ -79,21 +81,22 @@ def convolve(
 
 @functools.cache
 def failure() -> str:
-    """Why oneDNN is not used on this machine; empty if it is. The answer is kept in the user's cache folder."""
+    """Why oneDNN is not used on this machine; empty if it is.
+
+    That it is, is kept in the user's cache folder, for this version of jaxlib, this machine and this file. That it is not
+    is asked again by the next process: the machine may only have been too busy to answer in time.
+    """
     identity = f"{jaxlib.__version__} {platform.system()} {platform.machine()} {machine.processor()}"
-    file = machine.cache_folder() / f"onednn-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.json"
-    try:
-        return str(json.loads(file.read_text())["failure"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    source = pathlib.Path(__file__).read_bytes()
+    file = machine.cache_folder() / f"onednn-{hashlib.sha256(identity.encode() + source).hexdigest()[:12]}"
+    if file.exists():
+        return ""
     found = _probe()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f"{file.name}.{os.getpid()}")
-        temporary.write_text(json.dumps({"identity": identity, "failure": found}))
-        temporary.replace(file)
-    except OSError:
-        pass  # without a cache the next process asks again
+    if not found:
+        # Without a cache the next process asks again, that is all.
+        with contextlib.suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
     return found
 
 

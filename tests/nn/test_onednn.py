@@ -1,6 +1,5 @@
 """oneDNN's convolutions: where they are taken, where XLA's are, and what the probe does."""
 
-import json
 import subprocess
 import sys
 
@@ -105,36 +104,33 @@ def test_why_a_mesh_is_none():
 
 def test_the_probe_passes_and_is_asked_once(cache, monkeypatch):
     assert onednn.failure() == ""
-    (file,) = cache.glob("onednn-*.json")
-    assert json.loads(file.read_text())["failure"] == ""
+    assert len(list(cache.glob("onednn-*"))) == 1
     onednn.failure.cache_clear()
     monkeypatch.setattr(onednn, "_probe", lambda: pytest.fail("it is known"))
     assert onednn.failure() == ""
 
 
 def test_another_jaxlib_is_asked_again(cache, monkeypatch):
-    monkeypatch.setattr(onednn, "_probe", lambda: "no")
-    assert onednn.failure() == "no"
+    monkeypatch.setattr(onednn, "_probe", lambda: "")
+    assert onednn.failure() == ""
     onednn.failure.cache_clear()
     monkeypatch.setattr(onednn.jaxlib, "__version__", "99.0")
-    monkeypatch.setattr(onednn, "_probe", lambda: "neither")
-    assert onednn.failure() == "neither"
+    monkeypatch.setattr(onednn, "_probe", lambda: "not with this one")
+    assert onednn.failure() == "not with this one"
+
+
+def test_a_failure_is_not_kept(cache, monkeypatch):
+    monkeypatch.setattr(onednn, "_probe", lambda: "the machine was busy")
+    assert onednn.failure() == "the machine was busy"
+    onednn.failure.cache_clear()
+    monkeypatch.setattr(onednn, "_probe", lambda: "")
+    assert onednn.failure() == ""
 
 
 def test_a_process_that_ends_is_an_answer(cache, monkeypatch):
     """What oneDNN does with a configuration that it rejects: the process is gone."""
     monkeypatch.setattr(onednn.sys, "executable", "/bin/false")
     assert onednn.failure() == "the probe ended with status 1: without a word"
-
-
-def test_a_damaged_cache_is_asked_again(cache, monkeypatch):
-    monkeypatch.setattr(onednn, "_probe", lambda: "no")
-    onednn.failure()
-    (file,) = cache.glob("onednn-*.json")
-    file.write_text("{")
-    onednn.failure.cache_clear()
-    monkeypatch.setattr(onednn, "_probe", lambda: "still no")
-    assert onednn.failure() == "still no"
 
 
 def test_the_probe_notices_wrong_numbers():
