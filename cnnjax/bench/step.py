@@ -122,10 +122,10 @@ def compare(
 
 
 def table(results: Sequence[Result]) -> Table:
-    """Milliseconds a step, median (lowest to highest turn), and the ratio, for a terminal."""
+    """Milliseconds a step, median and below it lowest to highest turn, and the ratio, for a terminal."""
     view = Table(title=f"a training step, batch {results[0].case.batch}, {len(machine.cores())} cores, ms")
     for name in ("network", "cnnjax", *MODES, "ratio", "required"):
-        view.add_column(name, justify="left" if name == "network" else "right")
+        view.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
     for result in results:
         theirs = [_spread(result.theirs[mode]) if mode in result.theirs else "did not run" for mode in MODES]
         required = f"{result.case.required:.2f}"
@@ -138,4 +138,4 @@ def table(results: Sequence[Result]) -> Table:
 
 def _spread(seconds: Sequence[float]) -> str:
     low, middle, high = (1e3 * each for each in (min(seconds), statistics.median(seconds), max(seconds)))
-    return f"{middle:.1f} ({low:.1f}–{high:.1f})"
+    return f"{middle:.1f}\n{low:.1f}–{high:.1f}"
