@@ -130,7 +130,7 @@ def table(results: Sequence[Result]) -> Table:
         view.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
     for result in results:
         theirs = [_spread(result.theirs[mode]) if mode in result.theirs else "did not run" for mode in MODES]
-        ratio = f"{result.ratio:.2f}\nof {result.case.required:.2f}"
+        ratio = f"{result.ratio:.2f}\n≥ {result.case.required:.1f}"
         view.add_row(result.case.name, _spread(result.ours), *theirs, ratio)
     view.caption = f"{', '.join(results[0].versions)}; ratio: the best of PyTorch over cnnjax, and what is wanted"
     return view
@@ -138,4 +138,5 @@ def table(results: Sequence[Result]) -> Table:
 
 def _spread(seconds: Sequence[float]) -> str:
     low, middle, high = (1e3 * each for each in (min(seconds), statistics.median(seconds), max(seconds)))
-    return f"{middle:.1f}\n{low:.1f}–{high:.1f}"
+    digits = 1 if high < 100 else 0
+    return f"{middle:.{digits}f}\n{low:.{digits}f}–{high:.{digits}f}"

@@ -50,7 +50,7 @@ def test_ratio_is_the_best_of_theirs_over_ours(fake_torch, tmp_path, form):
 
     out = io.StringIO()
     Console(file=out, width=200).print(step.table([result]))
-    assert "1000.0–1000.0" in out.getvalue()
+    assert "1000–1000" in out.getvalue()
     assert "did not run" in out.getvalue()
     assert "torch 0" in out.getvalue()
 
