@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(options: argparse.Namespace, settings: list[str]) -> int:
     _stop_as_interrupt()
     machine.pin(options.cores)
+    machine.keep_memory()
     if options.until_stdin_closes:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     # Orbax logs a save that fails with the tracebacks of its threads; we say it in a line.

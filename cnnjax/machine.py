@@ -1,10 +1,14 @@
 """The machine that this process runs on."""
 
+import ctypes
 import hashlib
 import os
 import pathlib
 import platform
 from collections.abc import Sequence
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+"""Parameters of glibc's mallopt(3)."""
 
 
 def cores() -> list[int]:
@@ -16,6 +20,18 @@ def pin(numbers: Sequence[int]) -> None:
     """Restricts this process to some cores, where the system can. Libraries count cores when they start: call it first."""
     if numbers and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, numbers)
+
+
+def keep_memory() -> None:
+    """Lets this process keep the memory that it frees, where the C library is glibc; call it before threads are started.
+
+    XLA allocates a step's activations anew each time. Handed back to the system in between, every page of them is faulted
+    in again: a fifth of a step of ResNet-20 on 32×32 images.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt:
+        for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1)):
+            mallopt(parameter, value)
 
 
 def processor() -> str:

@@ -63,6 +63,9 @@ def get_config() -> ml_collections.ConfigDict:
                 "parallel": "jit",  # or pmap
                 "devices": 0,  # 0: all
                 "steps_per_dispatch": 50,
+                "accumulate": 1,  # pieces that a batch is computed in, one after the other; BN groups fit into a piece
+                # What is kept for the backward pass: all, convolutions (the rest is computed again), or blocks (inputs only).
+                "keep": "convolutions",
                 "grad_reduce_dtype": "float32",  # under pmap
                 "cpu_convolution": "auto",  # oneDNN's on one CPU device or under pmap, where it passes a probe; or xla
                 "data_dir": config_dict.placeholder(str),

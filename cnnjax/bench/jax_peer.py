@@ -19,6 +19,7 @@ def main() -> None:
     """See `cnnjax.bench.peer`."""
     asked = json.loads(sys.argv[1])
     machine.pin(asked["cores"])
+    machine.keep_memory()
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -26,7 +27,7 @@ def main() -> None:
     from cnnjax import models
     from cnnjax.nn import onednn
     from cnnjax.tasks.classification import Classification
-    from cnnjax.train import optimizer, state, step
+    from cnnjax.train import compiler, optimizer, state, step
 
     form = asked["form"]
     if form == "onednn" and (failure := onednn.failure()):
@@ -43,12 +44,16 @@ def main() -> None:
     train_step = jax.jit(
         functools.partial(step.train_step, model=model, task=Classification(np.zeros(shape[1:]), 1.0), optimizer=sgd),
         donate_argnums=0,
+        compiler_options=compiler.options(jax.devices()[0].platform),
     )
     initial = jax.jit(lambda: state.create(model, sgd, batch["image"][:1], 0))()
 
-    start = time.perf_counter()
-    compiled = train_step.lower(initial, batch).compile()
-    compile_s = time.perf_counter() - start
+    compile_s = []
+    for _ in range(asked.get("compilations", 1)):
+        jax.clear_caches()
+        start = time.perf_counter()
+        compiled = train_step.lower(initial, batch).compile()
+        compile_s.append(time.perf_counter() - start)
 
     def run(current: Any, steps: int) -> tuple[Any, float]:
         start = time.perf_counter()
@@ -59,10 +64,14 @@ def main() -> None:
 
     current, first = run(initial, 1)
     current, _ = run(current, 2)
-    print(
-        json.dumps({"version": f"jax {jax.__version__}", "first_s": compile_s + first, "compile_s": compile_s}),
-        flush=True,
-    )
+    needs = compiled.memory_analysis()
+    info = {
+        "version": f"jax {jax.__version__}",
+        "first_s": compile_s[0] + first,
+        "compile_s": compile_s,
+        "program_bytes": needs.temp_size_in_bytes + needs.argument_size_in_bytes if needs else 0,
+    }
+    print(json.dumps(info), flush=True)
     for line in sys.stdin:
         current, seconds = run(current, json.loads(line)["steps"])
         print(json.dumps({"seconds": seconds}), flush=True)

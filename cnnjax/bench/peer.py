@@ -8,10 +8,28 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnjax import errors
+
+
+SETTLE_S = 0.3
+"""Between two turns: threads that wait actively for their next work let go of the cores in the meantime."""
+TURN_S = 0.5
+"""A turn is about as long, so that the clock and the caches' first misses do not count."""
+
+
+def take_turns(peers: Mapping[str, "Peer"], turns: int) -> dict[str, list[float]]:
+    """Seconds a step of each peer and turn: A B C A B C ..."""
+    steps = {name: max(1, round(TURN_S / peer.time(2))) for name, peer in peers.items()}
+    times: dict[str, list[float]] = {name: [] for name in peers}
+    for _ in range(turns):
+        for name, peer in peers.items():
+            time.sleep(SETTLE_S)
+            times[name].append(peer.time(steps[name]))
+    return times
 
 
 class Peer:

@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,12 +11,10 @@ from rich import box
 from rich.table import Table
 
 from cnnjax import errors, machine
-from cnnjax.bench.peer import Peer
+from cnnjax.bench.peer import Peer, take_turns
 
 SCRIPT = pathlib.Path(__file__).with_name("torch_peer.py")
 MODES = ("nchw", "channels_last", "compile")
-SETTLE_S = 0.3
-"""Between two turns: threads that wait actively for their next work let go of the cores in the meantime."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +38,10 @@ class Case:
 
 def _resnet(depth: int, size: int, required: float) -> Case:
     return Case(
-        f"ResNet-{depth}, {size}×{size}", {"name": "resnet_cifar", "depth": depth, "scan": True}, size, required
+        f"ResNet-{depth}, {size}×{size}",
+        {"name": "resnet_cifar", "depth": depth, "scan": True, "keep": "convolutions"},
+        size,
+        required,
     )
 
 
@@ -96,8 +96,8 @@ def compare(
     request = {"network": case.network, "size": case.size, "batch": case.batch, "cores": machine.cores()}
     ours = Peer("cnnjax", [sys.executable, "-m", "cnnjax.bench.jax_peer"], {**request, "form": form})
     peers, failed = {"": ours}, {}
-    # What a scanned stage is called here is nothing to PyTorch.
-    network = {key: value for key, value in case.network.items() if key != "scan"}
+    # How a stage is compiled here is nothing to PyTorch.
+    network = {key: value for key, value in case.network.items() if key not in ("scan", "keep")}
     for mode in modes:
         try:
             theirs = {**request, "network": network, "mode": mode, "threads": len(machine.cores())}
@@ -108,13 +108,7 @@ def compare(
     try:
         if len(peers) == 1:
             raise errors.UserError(f"PyTorch does not run: {next(iter(failed.values()))}")
-        # A turn is about half a second, so that the clock and the caches' first misses do not count.
-        steps = {mode: max(1, round(0.5 / peer.time(2))) for mode, peer in peers.items()}
-        times: dict[str, list[float]] = {mode: [] for mode in peers}
-        for _ in range(turns):
-            for mode, peer in peers.items():
-                time.sleep(SETTLE_S)
-                times[mode].append(peer.time(steps[mode]))
+        times = take_turns(peers, turns)
         versions = tuple(dict.fromkeys(peer.info["version"] for peer in peers.values()))
     finally:
         for peer in peers.values():

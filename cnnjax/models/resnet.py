@@ -28,7 +28,7 @@ from cnnjax.nn import initialisers
 from cnnjax.nn.conv import Conv
 from cnnjax.nn.norm import BatchNorm
 from cnnjax.nn.shortcut import KINDS, Shortcut
-from cnnjax.nn.stacking import Stage
+from cnnjax.nn.stacking import KEPT, Stage
 
 _DTYPES = ("bfloat16", "float16", "float32", "float64")
 
@@ -70,6 +70,7 @@ class CifarResNet(nn.Module):
       num_classes: size of the output.
       width: maps of the first stage; the others have two and four times as many.
       scan: whether the identical blocks of a stage are one scanned block, see :mod:`cnnjax.nn.stacking`.
+      keep: what is kept for the backward pass, see :data:`cnnjax.nn.stacking.KEPT`.
       dtype: of the computations; parameters and statistics are float32.
       conv_form: see :func:`cnnjax.nn.conv.conv2d`.
       bn_group, bn_axis, bn_momentum, bn_epsilon: see :class:`cnnjax.nn.norm.BatchNorm`.
@@ -80,6 +81,7 @@ class CifarResNet(nn.Module):
     num_classes: int = 10
     width: int = 16
     scan: bool = False
+    keep: str = "all"
     dtype: str = "float32"
     conv_form: str = "canonical"
     bn_group: int = 0
@@ -96,6 +98,8 @@ class CifarResNet(nn.Module):
             )
         if self.shortcut not in KINDS:
             raise errors.unknown("shortcut", self.shortcut, KINDS)
+        if self.keep not in KEPT:
+            raise errors.unknown("keep", self.keep, KEPT)
         if self.dtype not in _DTYPES:
             raise errors.unknown("dtype", self.dtype, _DTYPES)
         if self.width < 1 or self.num_classes < 1:
@@ -138,7 +142,7 @@ class CifarResNet(nn.Module):
         for number, strides in enumerate([(1, 1), (2, 2), (2, 2)], start=1):
             features = self.width * 2 ** (number - 1)
             block = functools.partial(BasicBlock, features, self.shortcut, conv, norm)
-            stage = Stage(block, (self.depth - 2) // 6, strides, self.scan, name=f"stage{number}")
+            stage = Stage(block, (self.depth - 2) // 6, strides, self.scan, self.keep, name=f"stage{number}")
             taps[f"stage{number}"] = x = stage(x, bn_train)
         x = x.mean(axis=(1, 2))
         x = nn.Dense(self.num_classes, kernel_init=initialisers.he_normal, dtype=self.dtype, name="classifier")(x)

@@ -15,14 +15,18 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 
 from cnnjax.nn import initialisers, onednn
 
 Pair = tuple[int, int]
+CONVOLUTION = "convolution"
+"""What rematerialisation calls the result of a convolution, see `cnnjax.nn.stacking`."""
+
 FORMS = ("canonical", "onednn", "plain")
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
-_NARROW = 32
-"""Channels below which XLA's kernel gradient is faster than oneDNN's."""
+_PIECE_BYTES, _MOST_PIECES = 2**20, 8
+"""Of a kernel gradient on a CPU: a piece's input fits a core's cache; compile time grows with their number."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,12 +142,49 @@ def _kernel_gradient(x: jax.Array, kernel: jax.Array, dy: jax.Array, geometry: _
     backward = dataclasses.replace(
         geometry, strides=geometry.dilation, padding=(edges[0], edges[1]), dilation=geometry.strides, groups=1
     )
-    if min(kernel.shape[2:]) < _NARROW:
-        backward = dataclasses.replace(backward, form="canonical")
+    swapped = functools.partial(_swapped, geometry=backward, groups=geometry.groups)
+    if geometry.form != "onednn" or geometry.groups > 1:
+        return swapped(x, dy)
+    on_cpu = functools.partial(_kernel_gradient_on_cpu, geometry=backward)
+    return lax.platform_dependent(x, dy, cpu=on_cpu, default=swapped)
+
+
+def _swapped(x: jax.Array, dy: jax.Array, geometry: _Geometry, groups: int = 1) -> jax.Array:
     x, dy = x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3)
-    if geometry.groups > 1:
-        return _xla(x, dy, backward, batch_groups=geometry.groups).transpose(1, 2, 0, 3)
-    return _convolve(x, dy, backward).transpose(1, 2, 0, 3)
+    return _xla(x, dy, geometry, batch_groups=groups).transpose(1, 2, 0, 3)
+
+
+def _kernel_gradient_on_cpu(x: jax.Array, dy: jax.Array, geometry: _Geometry) -> jax.Array:
+    """On one CPU device: a small one by oneDNN, a large one by XLA, piece by piece.
+
+    XLA runs this convolution, whose result is small, on one core: pieces of the batch run side by side, and stay in cache.
+    """
+    # Without the barrier XLA computes what made the operands once more, inside of the transposes, where it is slow.
+    x, dy = lax.optimization_barrier((x, dy))
+    size = x.size * x.dtype.itemsize
+    if size <= _PIECE_BYTES:
+        rows, taps, arguments = _flat(x, dy, geometry)
+        if geometry.strides == (1, 1) and onednn.supports(rows, taps, *arguments, groups=1):
+            product = onednn.convolve(rows, taps, *arguments)
+            return product.reshape(product.shape[1], -1, x.shape[3], dy.shape[3])
+    wanted = min(size // _PIECE_BYTES, _MOST_PIECES)
+    count = max(number for number in range(1, max(wanted, 1) + 1) if x.shape[0] % number == 0)
+    pieces = zip(jnp.split(x, count), jnp.split(dy, count), strict=True)
+    return functools.reduce(jnp.add, [_swapped(*piece, geometry) for piece in pieces])
+
+
+def _flat(x: jax.Array, dy: jax.Array, geometry: _Geometry) -> tuple[jax.Array, jax.Array, tuple[Any, Any, Any]]:
+    """A kernel gradient as one wide convolution whose result is the gradient as it lies in memory.
+
+    Columns and channels become one axis, ``x [1, H, W·C, N]``, on which a step to the next column is a dilation by C: the
+    result ``[1, kh, kw·C, features]`` has rows long enough for a fast kernel.
+    """
+    n, height, width, channels = x.shape
+    rows = x.transpose(1, 2, 3, 0).reshape(1, height, width * channels, n)
+    vertical, (left, right) = geometry.padding
+    padding = (vertical, (left * channels, right * channels))
+    dilation = (geometry.dilation[0], geometry.dilation[1] * channels)
+    return rows, dy.transpose(1, 2, 0, 3), ((1, 1), padding, dilation)
 
 
 def _pair(values: Sequence[int]) -> Pair:
@@ -185,6 +226,7 @@ class Conv(nn.Module):
         padding = self.padding or tuple(((k - 1) // 2, (k - 1) // 2) for k in self.kernel_size)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         y = conv2d(x, kernel, self.strides, padding, self.dilation, self.groups, self.form)
+        y = checkpoint_name(y, CONVOLUTION)
         if self.use_bias:
             y += self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32).astype(self.dtype)
         return y

@@ -1,5 +1,7 @@
 """Batch normalisation over groups of any size."""
 
+import dataclasses
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -43,48 +45,96 @@ class BatchNorm(nn.Module):
         scale = self.param("scale", self.scale_init, (channels,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,), jnp.float32)
         if not train:
-            return _normalise(x, running_mean.value, running_var.value, scale, bias, self.epsilon, self.dtype)
+            multiplier = lax.rsqrt(running_var.value + self.epsilon) * scale
+            return ((x - running_mean.value) * multiplier + bias).astype(self.dtype)
 
         # During initialisation there is neither a mapped axis nor a batch that means anything.
-        axis, group = (None, 0) if self.is_initializing() else (self.axis, self.group)
-        mean, var, groups = _statistics(x, group, axis, running_mean.value)
+        axis, size = (None, 0) if self.is_initializing() else (self.axis, self.group)
+        devices = lax.axis_size(axis) if axis else 1
+        size = size or x.shape[0] * devices
+        groups = check_groups(x.shape[0], devices, size)
+        span = _Span(axis, size // x.shape[0]) if axis and size > x.shape[0] else None
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(groups, -1, channels)
+        y, mean, var = _normalise(wide, scale, bias, running_mean.value, self.epsilon, span)
         if not self.is_initializing():
             keep = self.momentum
             running_mean.value = keep * running_mean.value + (1 - keep) * mean.mean(0)
             running_var.value = keep * running_var.value + (1 - keep) * var.mean(0)
-        y = x.reshape(groups, -1, *x.shape[1:])
-        each = (groups, *(1,) * (y.ndim - 2), channels)
-        y = _normalise(y, mean.reshape(each), var.reshape(each), scale, bias, self.epsilon, self.dtype)
-        return y.reshape(x.shape)
+        return y.reshape(x.shape).astype(self.dtype)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Span:
+    """A group that spans several devices of a mapped axis."""
+
+    axis: str
+    devices: int
+
+    def mean(self, tree: Any) -> Any:
+        """Mean over the devices of each group: one collective."""
+        count = lax.axis_size(self.axis)
+        members = [list(range(first, first + self.devices)) for first in range(0, count, self.devices)]
+        return lax.pmean(tree, self.axis, axis_index_groups=members)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(4, 5))
 def _normalise(
-    x: jax.Array, mean: jax.Array, var: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, dtype: Any
-) -> jax.Array:
+    x: jax.Array, scale: jax.Array, bias: jax.Array, about: jax.Array, epsilon: float, span: _Span | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Normalised ``x [groups, values, C]``, and the mean and biased variance ``[groups, C]``; ``about``: see `_moments`."""
+    mean, var = _moments(x, about, span)
     multiplier = lax.rsqrt(var + epsilon) * scale
-    return ((x - mean) * multiplier + bias).astype(dtype)
+    return (x - mean[:, None]) * multiplier[:, None] + bias, mean, var
 
 
-def _statistics(x: jax.Array, group: int, axis: str | None, about: jax.Array) -> tuple[jax.Array, jax.Array, int]:
-    """Mean and biased variance ``[groups here, C]`` of ``x [N here, ..., C]``, and the number of groups here.
+@_normalise.defjvp
+def _normalise_tangent(
+    epsilon: float, span: _Span | None, primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]
+) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
+    """The derivative in a form whose transpose is the least work there is.
 
-    One pass: the mean of ``x - about`` and that of its square, for any constant ``about [C]``. Near the mean it keeps the
-    variance from being the small difference of two large numbers. A group that spans several devices is reduced by one
-    collective for each statistic.
+    With m, v the statistics, r = (v + ε)^-½ and a = r·scale, a tangent of x changes them by dm = mean(dx) and
+    dv = 2·(mean(x·dx) - m·dm), and y by a·dx + x·u + w, where u and w are one number a channel. Transposed: two sums over
+    the gradient g, of g and of g·x, whose operands lie in memory as they are, and one pass that writes a·g + x·p + q.
     """
-    here = x.shape[0]
-    devices = lax.axis_size(axis) if axis else 1
-    size = group or here * devices
-    groups = check_groups(here, devices, size)
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(groups, -1, x.shape[-1])
+    (x, scale, bias, about), (dx, dscale, dbias, _) = primals, tangents
+    y, mean, var = _normalise(x, scale, bias, about, epsilon, span)
+    inverse = lax.rsqrt(var + epsilon)
+    multiplier = inverse * scale
+    moments = dx.mean(1), (x * dx).mean(1)
+    dmean, product = span.mean(moments) if span else moments
+    half_dvar = product - mean * dmean
+    slope = inverse * dscale - multiplier * lax.square(inverse) * half_dvar
+    offset = dbias - multiplier * dmean - mean * slope
+    dy = multiplier[:, None] * dx + x * slope[:, None] + offset[:, None]
+    return (y, mean, var), (dy, dmean, 2 * half_dvar)
+
+
+def _moments(x: jax.Array, about: jax.Array, span: _Span | None) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance ``[groups, C]`` of ``x [groups, values, C]``.
+
+    On a CPU the mean, then the squares about it: a second read of the cache costs less than writing the differences down.
+    Elsewhere one pass, the mean of ``x - about`` and that of its square. That is exact for any constant ``about [C]``; near
+    the mean it keeps the variance from being the small difference of two large numbers.
+    """
+    mean, var = lax.platform_dependent(x, about, cpu=_two_passes, default=_one_pass)
+    if span:
+        off = mean - about
+        off, square = span.mean((off, var + lax.square(off)))
+        mean, var = off + about, square - lax.square(off)
+    # A difference may come out below zero by rounding.
+    return mean, jnp.maximum(var, 0.0)
+
+
+def _two_passes(x: jax.Array, about: jax.Array) -> tuple[jax.Array, jax.Array]:
+    mean = x.mean(1)
+    return mean, lax.square(x - mean[:, None]).mean(1)
+
+
+def _one_pass(x: jax.Array, about: jax.Array) -> tuple[jax.Array, jax.Array]:
     x -= about
-    mean, square = x.mean(1), lax.square(x).mean(1)
-    if axis and size > here:
-        span = size // here
-        members = [list(range(first, first + span)) for first in range(0, devices, span)]
-        mean, square = lax.pmean((mean, square), axis, axis_index_groups=members)
-    # The difference may still come out below zero by rounding.
-    return mean + about, jnp.maximum(square - lax.square(mean), 0.0), groups
+    off, square = x.mean(1), lax.square(x).mean(1)
+    return off + about, square - lax.square(off)
 
 
 def check_groups(here: int, devices: int, size: int) -> int:

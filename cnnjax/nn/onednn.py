@@ -135,6 +135,12 @@ def forms() -> Iterator[tuple[tuple[int, ...], tuple[int, ...], Pair, tuple[Pair
     for dilation in (2, 3, 4):
         for channels, features in [(1, 3), (8, 16), (32, 128)]:
             yield (16, 12, 9, channels), (2, 2, channels, features), (1, 1), ((1, 0), (0, 2)), (dilation, dilation)
+    # Kernel gradients of 3×3 convolutions as `cnnjax.nn.conv` writes them: one wide image, a dilation in channels.
+    for batch, size, channels, stride in [(3, 5, 1, 1), (8, 8, 16, 1), (32, 4, 64, 1), (8, 8, 16, 2), (4, 9, 3, 2)]:
+        out = -(-size // stride)
+        after = (out - 1) * stride + 2 - size
+        padding = ((1, after), (channels, after * channels))
+        yield (1, size, size * channels, batch), (out, out, batch, 10), (1, 1), padding, (stride, stride * channels)
 
 
 def _check() -> None:

@@ -13,6 +13,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnnjax.nn.conv import CONVOLUTION
+
+KEPT = {
+    "all": None,
+    "convolutions": jax.checkpoint_policies.save_only_these_names(CONVOLUTION),
+    "blocks": jax.checkpoint_policies.nothing_saveable,
+}
+"""What of a stage is kept for the backward pass, beside the inputs of its blocks: all that derivatives need, the results of
+convolutions (normalisation and activation are computed again: cheaper than to write and read them), or nothing."""
+
 _STACKED = re.compile(r"block(\d+)_to_(\d+)")
 
 
@@ -24,22 +34,31 @@ class Stage(nn.Module):
       blocks: how many.
       strides: of the first block.
       scan: whether the others are one scanned block with stacked parameters.
+      keep: what is kept for the backward pass, see :data:`KEPT`.
     """
 
     block: Callable[..., nn.Module]
     blocks: int
     strides: tuple[int, int] = (1, 1)
     scan: bool = False
+    keep: str = "all"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        x = self.block(strides=self.strides, name="block1")(x, train)
+        def run(block: nn.Module, x: jax.Array) -> jax.Array:
+            return block(x, train)
+
+        if self.keep != "all":
+            # Inside of a loop there is nothing that the first computation could be merged with.
+            run = nn.remat(run, policy=KEPT[self.keep], prevent_cse=not self.scan)
+
+        x = run(self.block(strides=self.strides, name="block1"), x)
         if not self.scan or self.blocks < 3:
             for number in range(2, self.blocks + 1):
-                x = self.block(strides=(1, 1), name=f"block{number}")(x, train)
+                x = run(self.block(strides=(1, 1), name=f"block{number}"), x)
             return x
         every = nn.scan(
-            lambda block, x, _: (block(x, train), None),
+            lambda block, x, _: (run(block, x), None),
             variable_axes={"params": 0, "batch_stats": 0, "intermediates": 0},
             split_rngs={"params": True, "dropout": True},
             length=self.blocks - 1,

@@ -29,6 +29,8 @@ def describe(config: configs.ConfigDict) -> dict[str, Any]:
         "parallel": execution.parallel,
         "steps_per_dispatch": execution.steps_per_dispatch,
         "arithmetic": {
+            "accumulate": execution.accumulate,
+            "keep": execution.keep,
             "grad_reduce_dtype": execution.grad_reduce_dtype,
             "matmul_precision": str(jax.config.values["jax_default_matmul_precision"]),
             "x64": bool(jax.config.values["jax_enable_x64"]),

@@ -83,7 +83,12 @@ def train(
         return list(dict.fromkeys([*folder.status().get("notes", []), *program.notes, *said]))
 
     with folder.locked():
-        described = {**environment.describe(config), "data": program.fingerprints, "convolution": program.conv_form}
+        described = {
+            **environment.describe(config),
+            "data": program.fingerprints,
+            "convolution": program.conv_form,
+            "compiler": program.compiler_options,
+        }
         folder.open(config, described, note)
         status = folder.status()
         if status.get("state") == "finished":
@@ -140,8 +145,9 @@ def _train(
 
             if plan.due("log", done) or plan.due("evaluate", done):
                 row = {"step": done, "epoch": round(done / program.steps_per_epoch, 6)}
-                row["lr"] = float(program.schedule(done - 1))
-                row |= {f"batch/{name}": value for name, value in program.task.compute(sums).items()}
+                read = program.fetch({"sums": sums, "lr": program.schedule(done - 1)})
+                row["lr"] = float(read["lr"])
+                row |= {f"batch/{name}": value for name, value in program.task.compute(read["sums"]).items()}
                 sums = program.zero()
                 if not math.isfinite(row["batch/loss"]):
                     note(f"{folder.path}: the loss is not finite at step {done}; the run ends here as diverged")

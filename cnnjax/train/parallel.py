@@ -14,6 +14,7 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from cnnjax import errors
+from cnnjax.train import compiler
 
 AXIS = "data"
 MAPPINGS = ("jit", "pmap")
@@ -49,7 +50,10 @@ class Layout:
           donate: positions of the arguments whose memory the results may take.
         """
         if self.mapping == "jit":
-            return jax.jit(program, donate_argnums=tuple(donate), out_shardings=self._sharding())
+            options = compiler.options(self.devices[0].platform)
+            return jax.jit(
+                program, donate_argnums=tuple(donate), out_shardings=self._sharding(), compiler_options=options
+            )
 
         mapped: dict[int, Callable[..., Any]] = {}
 
@@ -75,6 +79,20 @@ class Layout:
         share = x.shape[0] // len(self.devices)
         return lax.dynamic_slice_in_dim(x, lax.axis_index(AXIS) * share, share)
 
+    def pieces(self, tree: Any, count: int) -> Any:
+        """Divides what :meth:`split` gave along its first axis: ``[n, ...]`` becomes ``[count, n / count, ...]``.
+
+        Every device keeps its examples: a piece holds as many of each.
+        """
+        devices = len(self.devices) if self.mapping == "jit" else 1
+
+        def divide(x: jax.Array) -> jax.Array:
+            x = x.reshape(devices, count, -1, *x.shape[1:]).swapaxes(0, 1)
+            x = x.reshape(count, -1, *x.shape[3:])
+            return lax.with_sharding_constraint(x, self._sharding(None, AXIS)) if self.mapping == "jit" else x
+
+        return jax.tree.map(divide, tree)
+
     def put(self, tree: Any) -> Any:
         """Copies a tree of arrays to the devices, whole on each."""
         return jax.device_put(tree, self._sharding())
@@ -88,7 +106,7 @@ class Layout:
         if size % len(self.devices):
             raise errors.UserError(f"{len(self.devices)} devices do not divide {name} = {size}")
 
-    def _sharding(self, *axes: str) -> NamedSharding:
+    def _sharding(self, *axes: str | None) -> NamedSharding:
         mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
         return NamedSharding(mesh, PartitionSpec(*axes))
 

@@ -16,7 +16,7 @@ from cnnjax import data, errors, models
 from cnnjax.data import pipeline
 from cnnjax.nn import norm, onednn
 from cnnjax.tasks.classification import Classification
-from cnnjax.train import checkpoint, optimizer, parallel, schedule, state, step
+from cnnjax.train import checkpoint, compiler, optimizer, parallel, schedule, state, step
 
 Sums = dict[str, jax.Array]
 
@@ -38,14 +38,17 @@ class Program:
       notes: what a reader of the result must know beside the settings.
       model, task, optimizer, schedule: made from the configuration.
       conv_form: of its convolutions, see `cnnjax.nn.conv`.
+      compiler_options: see `cnnjax.train.compiler`.
       steps_per_epoch: the training set is seen once in as many steps.
       steps: of the whole run.
       parameters: how many.
+      fetched: how often :meth:`fetch` has read from the devices.
     """
 
     def __init__(self, config: configs.ConfigDict, say: Callable[[str], None] = lambda line: None):
         self.config = config
         self.notes: list[str] = []
+        self.fetched = 0
 
         def note(line: str) -> None:
             self.notes.append(line)
@@ -71,11 +74,17 @@ class Program:
         self.task = Classification(*_statistics(train.images), config.task.pad, flip)
 
         model = models.create(**config.model, num_classes=train.num_classes)
+        if execution.accumulate < 1 or batch % (execution.accumulate * len(self.layout.devices)):
+            of = f" of {len(self.layout.devices)} devices' shares" if len(self.layout.devices) > 1 else ""
+            raise errors.UserError(f"execution.accumulate = {execution.accumulate} does not divide a batch of {batch}{of}")
         if "bn_group" in config.model:
-            devices = len(self.layout.devices) if self.layout.axis else 1
-            norm.check_groups(batch // devices, devices, config.model.bn_group or batch)
+            self._check_groups(config.model.bn_group)
+        platform = self.layout.devices[0].platform
+        if platform == "cpu" and (refused := compiler.failure()):
+            note(f"training is slower: this jaxlib does not take an option of the compiler ({refused})")
+        self.compiler_options = compiler.options(platform) if self.layout.mapping == "jit" else {}
         self.conv_form = _conv_form(execution.cpu_convolution, self.layout, note)
-        placed: dict[str, Any] = {"bn_axis": self.layout.axis, "conv_form": self.conv_form}
+        placed: dict[str, Any] = {"bn_axis": self.layout.axis, "conv_form": self.conv_form, "keep": execution.keep}
         self.model = model.clone(**{key: value for key, value in placed.items() if hasattr(model, key)})
 
         self.steps = self.duration(config.duration, "duration")
@@ -129,15 +138,33 @@ class Program:
     def evaluate(self, train_state: state.TrainState, name: str) -> dict[str, float]:
         """The metric over a whole set, ``"train"`` or ``"test"``, unaugmented, in evaluation mode, every example once."""
         variables = {"params": train_state.params, "batch_stats": train_state.batch_stats}
-        return self.task.compute(self._evaluate_compiled(variables, self._data[name], *self._batches[name]))
+        return self.task.compute(self.fetch(self._evaluate_compiled(variables, self._data[name], *self._batches[name])))
 
     def finite(self, tree: Any) -> bool:
         """Whether no number in a tree is infinite or NaN."""
-        return bool(self._finite(tree))
+        return bool(self.fetch(self._finite(tree)))
+
+    def fetch(self, tree: Any) -> Any:
+        """Copies a tree of arrays to the host. Training reads from the devices here, and at checkpoints, and nowhere else."""
+        self.fetched += 1
+        return jax.device_get(tree)
 
     def zero(self) -> Sums:
         """The metric's neutral element, on the devices."""
         return self.layout.put(self.task.init())
+
+    def _check_groups(self, group: int) -> None:
+        """Raises a `UserError` where BN groups cannot be formed from what is computed at once."""
+        batch, pieces = self.config.batch_size, self.config.execution.accumulate
+        if pieces > 1:
+            together = batch // pieces // len(self.layout.devices)
+            if not group or together % group:
+                raise errors.UserError(
+                    f"with execution.accumulate = {pieces} a device computes {together} examples at once, and "
+                    f"model.bn_group divides them; it is {group or 'the whole batch (0)'}"
+                )
+        devices = len(self.layout.devices) if self.layout.axis else 1
+        norm.check_groups(batch // devices, devices, group or batch)
 
     def _init(self, seed: int | jax.Array) -> state.TrainState:
         shape = (1, *np.shape(self.task.mean))
@@ -159,6 +186,8 @@ class Program:
             batch = pipeline.take(arrays, self.layout.split(index))
             keys = pipeline.example_keys(train_state.rng, epoch, batch["index"])
             batch = self.task.preprocess(batch, keys, train=True)
+            pieces = self.config.execution.accumulate
+            batch = self.layout.pieces(batch, pieces) if pieces > 1 else batch
             train_state, new = step.train_step(
                 train_state,
                 batch,
@@ -167,6 +196,7 @@ class Program:
                 optimizer=self.optimizer,
                 axis=self.layout.axis,
                 reduce_dtype=self.config.execution.grad_reduce_dtype,
+                pieces=pieces,
             )
             return train_state, self.task.merge(sums, new)
 

@@ -29,6 +29,7 @@ EXACT = (
     "steps_per_dispatch",
     "arithmetic",
     "convolution",
+    "compiler",
     "data",
 )
 """What must be the same for a resumed run to be bit-identical to an uninterrupted one."""

@@ -1,5 +1,6 @@
 """The training step: written once, mapped over devices by `cnnjax.train.parallel`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -25,32 +26,42 @@ def train_step(
     optimizer: optax.GradientTransformation,
     axis: str | None = None,
     reduce_dtype: str = "float32",
+    pieces: int = 1,
 ) -> tuple[TrainState, Sums]:
     """One step of gradient descent.
 
     Args:
       state: before the step.
-      batch: preprocessed; the examples that this program sees.
+      batch: preprocessed; the examples that this program sees. With several pieces every entry has them as its first axis.
       model: the network.
       task: see `cnnjax.tasks`.
       optimizer: its optimiser.
       axis: the mapped axis that the batch is split over, if the mapping is explicit. Loss, gradients and statistics are
         reduced over it here; batch normalisation reduces its groups itself.
       reduce_dtype: in which gradients are summed over ``axis``.
+      pieces: of equal size, computed one after the other; their gradients and sums are added, their statistics averaged.
 
     Returns:
       The state after the step, and the metric's sums over the global batch.
     """
-    dropout = jax.random.fold_in(jax.random.fold_in(state.rng, 1), state.step)
+    rng = jax.random.fold_in(jax.random.fold_in(state.rng, 1), state.step)
     if axis:
-        dropout = jax.random.fold_in(dropout, lax.axis_index(axis))
+        rng = jax.random.fold_in(rng, lax.axis_index(axis))
 
-    def loss(params: Any) -> tuple[jax.Array, tuple[Sums, Any]]:
-        variables = {"params": params, "batch_stats": state.batch_stats}
-        return task.loss(model, variables, batch, {"dropout": dropout}, train=True)
+    def differentiate(batch: Batch, rng: jax.Array) -> tuple[Any, Any, Sums]:
+        """Gradients, statistics, and the metric's sums."""
 
-    (_, (sums, updates)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
-    batch_stats = updates.get("batch_stats", state.batch_stats)
+        def loss(params: Any) -> tuple[jax.Array, tuple[Sums, Any]]:
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            return task.loss(model, variables, batch, {"dropout": rng}, train=True)
+
+        (_, (sums, updates)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+        return gradients, updates.get("batch_stats", state.batch_stats), sums
+
+    if pieces == 1:
+        gradients, batch_stats, sums = differentiate(batch, rng)
+    else:
+        gradients, batch_stats, sums = _accumulate(differentiate, batch, rng, pieces)
     if axis:
         share = sums["count"] / lax.psum(sums["count"], axis)
         gradients = jax.tree.map(lambda g: lax.psum((g * share).astype(reduce_dtype), axis).astype(g.dtype), gradients)
@@ -66,3 +77,23 @@ def train_step(
         ),
         sums,
     )
+
+
+def _accumulate(
+    differentiate: Callable[[Batch, jax.Array], tuple[Any, Any, Sums]], batch: Batch, rng: jax.Array, pieces: int
+) -> tuple[Any, Any, Sums]:
+    """What ``differentiate`` gives for the whole batch, piece by piece: as much memory as one of them takes."""
+
+    def weighted(number: jax.Array, piece: Batch) -> tuple[Any, Any, Sums]:
+        gradients, batch_stats, sums = differentiate(piece, jax.random.fold_in(rng, number))
+        return jax.tree.map(lambda g: g * sums["count"], gradients), batch_stats, sums
+
+    def add(total: Any, each: tuple[jax.Array, Batch]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, weighted(*each)), None
+
+    numbers = jnp.arange(pieces)
+    shapes = jax.eval_shape(weighted, numbers[0], jax.tree.map(lambda entry: entry[0], batch))
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    (gradients, batch_stats, sums), _ = lax.scan(add, zero, (numbers, batch))
+    gradients = jax.tree.map(lambda g: g / sums["count"], gradients)
+    return gradients, jax.tree.map(lambda leaf: leaf / pieces, batch_stats), sums

@@ -1,0 +1,95 @@
+"""What `cnnjax.bench.growth` measured, as a table and a plot."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.table import Table
+
+from cnnjax.bench import growth
+from cnnjax.bench.growth import QUANTITIES, Bound, Point
+
+_UNITS = {"compile": ("s", 1.0), "step": ("ms", 1e3), "program memory": ("MiB", 1 / 2**20)}
+"""Quantity → what it is shown in, and how many of these one of its own units is."""
+
+
+def table(measured: Mapping[str, Sequence[Point]]) -> Table:
+    """A row for each point, and below the points of a curve the exponents that were fitted to them."""
+    view = Table(title="growth of a training step", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    view.add_column("", no_wrap=True)
+    for quantity, (unit, _) in _UNITS.items():
+        view.add_column(f"{quantity}, {unit}", justify="right")
+    view.add_column("process, MiB", justify="right")
+    for name, points in measured.items():
+        for point in points:
+            cells = [f"{QUANTITIES[quantity](point) * factor:.3g}" for quantity, (_, factor) in _UNITS.items()]
+            view.add_row(f"{name} {point.value}", *cells, f"{point.process_bytes / 2**20:.0f}")
+        fitted = [growth.exponent(*_curve(points, quantity)) for quantity in QUANTITIES]
+        view.add_row("  exponent", *(f"{slope:.2f} ± {error:.2f}" for slope, error in fitted), "", style="bold")
+        view.add_section()
+    view.caption = "exponent: slope in logarithms, ± its standard error; process: its peak, the compiler included"
+    return view
+
+
+def bounds_table(found: Sequence[Bound]) -> Table:
+    """The bounds, and whether they are kept."""
+    view = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("ratio of", "measured", "at most", ""):
+        view.add_column(name, justify="left" if name == "ratio of" else "right")
+    for bound in found:
+        view.add_row(bound.text, f"{bound.ratio:.2f}", f"{bound.most:.1f}", "kept" if bound.kept else "lost")
+    return view
+
+
+def sweeps_table(sweeps: Mapping[str, Mapping[int, float]]) -> Table:
+    """Wall-clock of whole sweeps."""
+    view = Table(title="growth of a sweep", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("", "s", "arms an hour"):
+        view.add_column(name, justify="right" if name else "left")
+    for name, seconds in sweeps.items():
+        for count, each in seconds.items():
+            arms = count if name == "arms" else growth.ARMS[1]
+            view.add_row(f"{name} {count}", f"{each:.1f}", f"{3600 * arms / each:.0f}")
+        slope, error = growth.exponent(list(seconds), list(seconds.values()))
+        view.add_row("  exponent", f"{slope:.2f} ± {error:.2f}", "", style="bold")
+        view.add_section()
+    return view
+
+
+def plot(measured: Mapping[str, Sequence[Point]], file: pathlib.Path, caption: str) -> None:
+    """A panel for each axis and quantity, both logarithmic; curves of one axis share its panels."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    axes = list(dict.fromkeys(name.split(",")[0] for name in measured))
+    figure, panels = pyplot.subplots(
+        len(QUANTITIES), len(axes), figsize=(3 * len(axes), 2.4 * len(QUANTITIES)), sharex="col", squeeze=False
+    )
+    for row, quantity in enumerate(QUANTITIES):
+        unit, factor = _UNITS[quantity]
+        for column, axis in enumerate(axes):
+            panel = panels[row][column]
+            for name, points in measured.items():
+                if name.split(",")[0] == axis:
+                    values, measurements = _curve(points, quantity)
+                    slope, _ = growth.exponent(values, measurements)
+                    label = f"{name.partition(', ')[2] or 'as trained'}: {slope:.2f}"
+                    panel.plot(values, [each * factor for each in measurements], "o-", markersize=3, label=label)
+            panel.set_xscale("log", base=2)
+            panel.set_yscale("log")
+            panel.legend(fontsize=6, title="exponent", title_fontsize=6)
+            panel.grid(alpha=0.3)
+            if row == len(QUANTITIES) - 1:
+                panel.set_xlabel(axis)
+            if column == 0:
+                panel.set_ylabel(f"{quantity}, {unit}")
+    figure.suptitle(caption, fontsize=9)
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    pyplot.close(figure)
+
+
+def _curve(points: Sequence[Point], quantity: str) -> tuple[list[float], list[float]]:
+    return [float(point.value) for point in points], [QUANTITIES[quantity](point) for point in points]
