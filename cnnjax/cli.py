@@ -9,32 +9,30 @@ import io
 import logging
 import os
 import pathlib
-import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from cnnjax import errors, machine
+from cnnjax import arguments, errors, machine
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
-_MOST_NUMBERS = 10_000
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status.
 
     0: done. 1: a run of a sweep failed. 2: something the user asked for cannot be done, said in one line. 75: interrupted
     and saved, can be started again.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    words = sys.argv[1:] if words is None else words
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no × shows another character
     # Apart from the rest: argparse takes an option with a space in it, --config.duration="2 epochs", for a file's name.
-    settings = [each for each in arguments if each.startswith("--config.")]
+    settings = [each for each in words if each.startswith("--config.")]
     parser = _parser()
-    options, unknown = parser.parse_known_args([each for each in arguments if each not in settings])
+    options, unknown = parser.parse_known_args([each for each in words if each not in settings])
     for each in [*unknown, *(settings if not options.takes_settings else ())]:
         parser.error(f"unknown argument {each!r}; `cnnjax {options.command} --help` lists what there is")
     try:
@@ -66,12 +64,14 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
 
     from cnnjax import config as configs
     from cnnjax import signals
-    from cnnjax.train import loop, progress
+    from cnnjax.train import compiler, loop, progress
     from cnnjax.train.program import Program
     from cnnjax.train.run import RunFolder
 
     base = configs.load(options.config)
     base = configs.override(base, configs.parse(base, settings))
+    if base.execution.keep_programs:
+        compiler.keep_programs(_say)
     folder = options.run_folder or pathlib.Path("runs") / pathlib.Path(options.config).stem
     runs = (
         [(folder / f"seed-{seed}", configs.override(base, {"seed": seed})) for seed in options.seeds]
@@ -188,15 +188,15 @@ def _models(options: argparse.Namespace, settings: list[str]) -> int:
     return EXIT_OK
 
 
-def _fields(name: str, arguments: Sequence[str]) -> dict[str, object]:
+def _fields(name: str, words: Sequence[str]) -> dict[str, object]:
     import ast
 
     from cnnjax import models
 
     defaults = models.entry(name).fields
     fields: dict[str, object] = {}
-    for argument in arguments:
-        key, _, text = argument.partition("=")
+    for word in words:
+        key, _, text = word.partition("=")
         literal = {"true": "True", "false": "False"}.get(text, text)
         try:
             fields[key] = text if isinstance(defaults.get(key), str) else ast.literal_eval(literal)
@@ -217,7 +217,7 @@ def _data(options: argparse.Namespace, settings: list[str]) -> int:
     return EXIT_OK
 
 
-def _bench(options: argparse.Namespace, settings: list[str]) -> int:
+def _bench_step(options: argparse.Namespace, settings: list[str]) -> int:
     from rich.console import Console
 
     from cnnjax.bench import step
@@ -227,9 +227,43 @@ def _bench(options: argparse.Namespace, settings: list[str]) -> int:
         _say(f"{case.name} …")
         results.append(step.compare(case, options.python, options.form, options.turns, _say))
     Console().print(step.table(results))
-    lost = [result.case.name for result in results if result.ratio < result.case.required]
-    if options.gate and lost:
-        print(f"cnnjax: failed: below the required ratio: {'; '.join(lost)}", file=sys.stderr)
+    return _gate(options.gate, [each.case.name for each in results if each.ratio < each.case.required])
+
+
+def _bench_growth(options: argparse.Namespace, settings: list[str]) -> int:
+    from rich.console import Console
+
+    from cnnjax.bench import growth, growth_report
+
+    console = Console()
+    options.to.mkdir(parents=True, exist_ok=True)
+    measured = {curve.name: growth.measure(curve, options.turns, _say) for curve in growth.CURVES}
+    found = growth.bounds(measured)
+    console.print(growth_report.table(measured))
+    console.print(growth_report.bounds_table(found))
+    growth_report.plot(measured, options.to / "growth.png", growth.conditions())
+    growth.save(options.to / "growth.json", measured, {})
+    sweeps = growth.sweeps(options.recipe, _say)
+    console.print(growth_report.sweeps_table(sweeps))
+    growth.save(options.to / "growth.json", measured, sweeps)
+    _say(f"{options.to / 'growth.png'}, {options.to / 'growth.json'}")
+    return _gate(options.gate, [bound.text for bound in found if not bound.kept])
+
+
+def _bench_loop(options: argparse.Namespace, settings: list[str]) -> int:
+    machine.keep_memory()
+    from rich.console import Console
+
+    from cnnjax.bench import loop
+
+    rows = loop.measure(options.recipe, settings, options.turns, _say)
+    Console().print(loop.table(rows, f"{options.recipe.name}, 32×32, {len(machine.cores())} cores"))
+    return _gate(options.gate, [bound.name for bound in loop.bounds(rows) if bound.ratio > bound.most])
+
+
+def _gate(asked: bool, lost: Sequence[str]) -> int:
+    if asked and lost:
+        print(f"cnnjax: failed: beyond what is required: {'; '.join(lost)}", file=sys.stderr)
         return EXIT_FAILED
     return EXIT_OK
 
@@ -264,8 +298,8 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", _run, "run an experiment, or what is left of it, and report", takes_settings=True)
     _experiment_arguments(run)
-    run.add_argument("--seeds", type=_seeds, default=(), help="e.g. 0-4 or 0,1,2; default: the scale's")
-    run.add_argument("--workers", type=_count, default=0, help="processes; default: as many as help")
+    run.add_argument("--seeds", type=arguments.seeds, default=(), help="e.g. 0-4 or 0,1,2; default: the scale's")
+    run.add_argument("--workers", type=arguments.count, default=0, help="processes; default: as many as help")
     run.add_argument("--dry-run", action="store_true", help="show arms, parameters and estimated time only")
 
     report = command("report", _report, "write an experiment's report from what has been run")
@@ -274,14 +308,18 @@ def _parser() -> argparse.ArgumentParser:
     train = command("train", _train, "train one network", takes_settings=True)
     train.add_argument("config", help="a recipe, e.g. configs/resnet_cifar.py")
     train.add_argument("--run", dest="run_folder", type=pathlib.Path, help="its folder; default: runs/<recipe>")
-    train.add_argument("--seeds", type=_seeds, default=(), help="train each seed in <run>/seed-<s>, e.g. 0-4 or 0,1,2")
-    train.add_argument("--cores", type=_cores, default=(), help="CPU cores to use, e.g. 0,1")
+    train.add_argument(
+        "--seeds", type=arguments.seeds, default=(), help="train each seed in <run>/seed-<s>, e.g. 0-4 or 0,1,2"
+    )
+    train.add_argument("--cores", type=arguments.cores, default=(), help="CPU cores to use, e.g. 0,1")
     train.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
 
     models = command("models", _models, "list the networks, or print the layers of one")
     models.add_argument("name", nargs="?")
     models.add_argument("field", nargs="*", help="fields of the network, e.g. shortcut=B")
-    models.add_argument("--input", type=_shape, default=(32, 32, 3), help="height, width, channels; default 32x32x3")
+    models.add_argument(
+        "--input", type=arguments.shape, default=(32, 32, 3), help="height, width, channels; default 32x32x3"
+    )
 
     data = command("data", _data, "list the data sets that are shipped, or prepare one")
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -291,14 +329,32 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--from", dest="source", type=pathlib.Path, help="folder with the original files")
     prepare.add_argument("--data-dir", type=pathlib.Path, help="default: $CNNJAX_DATA_DIR or ~/tensorflow_datasets")
 
-    bench = command("bench", _bench, "time the training step against another framework's, in one run")
+    bench = command("bench", _bench_step, "time training in ratios, each within one run")
     subjects = bench.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
-    step = subjects.add_parser("step", help="networks of the lineage, forward, backward and update", allow_abbrev=False)
+
+    def subject(
+        name: str, run: Callable[..., int], text: str, turns: int, takes_settings: bool = False
+    ) -> argparse.ArgumentParser:
+        sub = subjects.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.set_defaults(run=run, takes_settings=takes_settings)
+        sub.add_argument("--turns", type=arguments.count, default=turns, help=f"of each, interleaved; default {turns}")
+        sub.add_argument("--gate", action="store_true", help="fail where a ratio is beyond what is required")
+        return sub
+
+    step = subject("step", _bench_step, "the training step against another framework's", turns=5)
     step.add_argument("--against", choices=("torch",), required=True)
     step.add_argument("--python", type=pathlib.Path, default=pathlib.Path(sys.executable), help="one that has torch")
-    step.add_argument("--turns", type=_count, default=5, help="of each, interleaved; default 5")
     step.add_argument("--form", choices=("onednn", "canonical"), default="onednn", help="of our convolutions on a CPU")
-    step.add_argument("--gate", action="store_true", help="fail where a ratio is below what has been required")
+
+    growth = subject(
+        "growth", _bench_growth, "compile time, step time and memory over depth, width, batch, size", turns=3
+    )
+    growth.add_argument("--to", type=pathlib.Path, default=pathlib.Path("growth"), help="folder of plot and numbers")
+    growth.add_argument("--recipe", type=pathlib.Path, default=pathlib.Path("configs/resnet_cifar_digits.py"))
+
+    about = "input, several steps a dispatch, accumulation, evaluation"
+    loop = subject("loop", _bench_loop, about, turns=5, takes_settings=True)
+    loop.add_argument("--recipe", type=pathlib.Path, default=pathlib.Path("configs/resnet_cifar.py"))
 
     export = command("export", _export, "write metrics in another form")
     forms = export.add_subparsers(dest="form", required=True, metavar="FORM")
@@ -312,40 +368,6 @@ def _experiment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", help="an experiment's file, e.g. experiments/degradation.py")
     parser.add_argument("--scale", default="", help="default: the experiment's first")
     parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs"), help="default: runs")
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    """``"0-2,7"`` → 0, 1, 2, 7."""
-    return _numbers("seeds", text)
-
-
-def _cores(text: str) -> tuple[int, ...]:
-    there = machine.cores()
-    if missing := [each for each in _numbers("cores", text) if each not in there]:
-        raise argparse.ArgumentTypeError(f"there is no core {missing[0]} here, only {', '.join(map(str, there))}")
-    return _numbers("cores", text)
-
-
-def _numbers(what: str, text: str) -> tuple[int, ...]:
-    parts = [re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", part) for part in text.split(",")]
-    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
-    if not (all(parts) and all(ranges)):
-        raise argparse.ArgumentTypeError(f"{what} are written 0-4 or 0,1,2, not {text!r}")
-    if (count := sum(map(len, ranges))) > _MOST_NUMBERS:
-        raise argparse.ArgumentTypeError(f"at most {_MOST_NUMBERS:,} {what} can be given, not {count:,}")
-    return tuple(dict.fromkeys(number for each in ranges for number in each))
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"0*[1-9][0-9]{0,5}", text):
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on, not {text!r}")
-    return int(text)
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4}){2}", text.lower()):
-        raise argparse.ArgumentTypeError(f"height, width and channels are written 32x32x3, not {text!r}")
-    return tuple(int(part) for part in text.lower().split("x"))
 
 
 def _say(line: str) -> None:

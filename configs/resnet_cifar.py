@@ -68,6 +68,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "keep": "convolutions",
                 "grad_reduce_dtype": "float32",  # under pmap
                 "cpu_convolution": "auto",  # oneDNN's on one CPU device or under pmap, where it passes a probe; or xla
+                "keep_programs": True,  # compiled ones, for the next start, in the user's cache folder
                 "data_dir": config_dict.placeholder(str),
                 # The newest `keep`, the best by a metric, and those at some durations are kept.
                 "checkpoint": {"every": "10 epochs", "keep": 2, "at": (), "best": "test/error"},

@@ -25,8 +25,14 @@ def macs(function: Callable[..., Any], *arguments: Any) -> int:
 
 def forward(model: nn.Module, input_shape: Sequence[int]) -> int:
     """MACs of a network's evaluation of images ``[N, H, W, C]``."""
+    return size(model, input_shape)[1]
+
+
+def size(model: nn.Module, input_shape: Sequence[int]) -> tuple[int, int]:
+    """Parameters of a network, and MACs of its evaluation of images ``[N, H, W, C]``."""
     images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
-    return macs(model.apply, jax.eval_shape(model.init, jax.random.key(0), images), images)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), macs(model.apply, variables, images)
 
 
 def _macs(jaxpr: Any) -> int:

@@ -1,6 +1,7 @@
 """How compile time, step time and memory grow: with depth, width, batch, image size, and sweeps with arms and workers."""
 
 import dataclasses
+import importlib.metadata
 import json
 import math
 import pathlib
@@ -191,13 +192,25 @@ def sweep(recipe: pathlib.Path, arms: int, workers: int) -> float:
       UserError: the sweep failed, or there is no such recipe.
     """
     if not recipe.is_file():
-        raise errors.UserError(f"unknown recipe {str(recipe)!r}; sweeps are made of it, e.g. configs/resnet_cifar_digits.py")
+        raise errors.UserError(
+            f"unknown recipe {str(recipe)!r}; sweeps are made of it, e.g. configs/resnet_cifar_digits.py"
+        )
     short = {"model.depth": 8, "duration": "1 epochs"}
     overrides = {f"arm{number}": {**short, "schedule.learning_rate": 0.01 * (number + 1)} for number in range(arms)}
     with tempfile.TemporaryDirectory(prefix="cnnjax-bench-") as folder:
         file = pathlib.Path(folder) / "arms.py"
         file.write_text(_EXPERIMENT.format(recipe=str(recipe.resolve()), arms=overrides))
-        command = [sys.executable, "-m", "cnnjax", "run", str(file), "--workers", str(workers), "--runs", f"{folder}/runs"]
+        command = [
+            sys.executable,
+            "-m",
+            "cnnjax",
+            "run",
+            str(file),
+            "--workers",
+            str(workers),
+            "--runs",
+            f"{folder}/runs",
+        ]
         start = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
         seconds = time.perf_counter() - start
@@ -207,9 +220,30 @@ def sweep(recipe: pathlib.Path, arms: int, workers: int) -> float:
     return seconds
 
 
-def save(file: pathlib.Path, measured: Mapping[str, Sequence[Point]], sweeps: Mapping[str, Mapping[int, float]]) -> None:
+def sweeps(recipe: pathlib.Path, say: Callable[[str], None]) -> dict[str, dict[int, float]]:
+    """Seconds of :func:`sweep` over :data:`ARMS` and over :data:`WORKERS`."""
+    found: dict[str, dict[int, float]] = {"arms": {}, "workers": {}}
+    for arms in ARMS:
+        say(f"a sweep of {arms} arms …")
+        found["arms"][arms] = sweep(recipe, arms, len(machine.cores()))
+    for workers in WORKERS:
+        say(f"a sweep with {workers} workers …")
+        found["workers"][workers] = sweep(recipe, ARMS[1], workers)
+    return found
+
+
+def conditions() -> str:
+    """What the numbers depend on."""
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("jax", "flax"))
+    return f"{machine.processor()}, {len(machine.cores())} cores, {packages}"
+
+
+def save(
+    file: pathlib.Path, measured: Mapping[str, Sequence[Point]], sweeps: Mapping[str, Mapping[int, float]]
+) -> None:
     """Writes all numbers as JSON."""
     content = {
+        "conditions": conditions(),
         "curves": {name: [dataclasses.asdict(point) for point in points] for name, points in measured.items()},
         "sweeps": {name: {str(count): seconds for count, seconds in each.items()} for name, each in sweeps.items()},
         "bounds": [dataclasses.asdict(bound) for bound in bounds(measured)],

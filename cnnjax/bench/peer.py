@@ -14,7 +14,6 @@ from typing import Any
 
 from cnnjax import errors
 
-
 SETTLE_S = 0.3
 """Between two turns: threads that wait actively for their next work let go of the cores in the meantime."""
 TURN_S = 0.5

@@ -90,7 +90,7 @@ def _normalise(
 @_normalise.defjvp
 def _normalise_tangent(
     epsilon: float, span: _Span | None, primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]
-) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
     """The derivative in a form whose transpose is the least work there is.
 
     With m, v the statistics, r = (v + ε)^-½ and a = r·scale, a tangent of x changes them by dm = mean(dx) and

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cnnjax import config as configs
 from cnnjax import data, errors, models
-from cnnjax.analysis import cost, layers
+from cnnjax.analysis import cost
 from cnnjax.data import pipeline
 from cnnjax.sweep import record
 from cnnjax.sweep.plan import Arm, Sweep
@@ -44,15 +44,14 @@ def _work(arm: Arm) -> float:
     steps = configs.steps(
         arm.config.duration, pipeline.steps_per_epoch(count, arm.config.batch_size), arm.config.batch_size
     )
-    macs = _macs(json.dumps(arm.config.model.to_dict(), sort_keys=True), classes, shape)
+    _, macs = _size(json.dumps(arm.config.model.to_dict(), sort_keys=True), classes, shape)
     return 6.0 * macs * steps * arm.config.batch_size
 
 
 def parameters(arm: Arm) -> int:
     """How many parameters an arm's network has, with as many outputs as its data set has classes."""
     shape, _, classes = _set(arm)
-    model = models.create(**arm.config.model, num_classes=classes)
-    return sum(layer.count for layer in layers.layers(model, (1, *shape)))
+    return _size(json.dumps(arm.config.model.to_dict(), sort_keys=True), classes, shape)[0]
 
 
 def seconds(sweep: Sweep) -> tuple[dict[str, float], str]:
@@ -188,5 +187,6 @@ def _described(name: str, split: str, data_dir: str | None) -> tuple[tuple[int, 
 
 
 @functools.cache
-def _macs(model: str, classes: int, shape: tuple[int, ...]) -> int:
-    return cost.forward(models.create(**json.loads(model), num_classes=classes), (1, *shape))
+def _size(model: str, classes: int, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Parameters, and MACs of one image."""
+    return cost.size(models.create(**json.loads(model), num_classes=classes), (1, *shape))

@@ -3,7 +3,7 @@
 Seeds of one configuration share a program, and so compile once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -33,6 +33,7 @@ class Program:
     Args:
       config: the recipe; its ``seed`` is not used here.
       say: takes one line for the user.
+      sets: ``"train"`` and ``"test"``, where they are not to be loaded by their name.
 
     Attributes:
       notes: what a reader of the result must know beside the settings.
@@ -45,7 +46,12 @@ class Program:
       fetched: how often :meth:`fetch` has read from the devices.
     """
 
-    def __init__(self, config: configs.ConfigDict, say: Callable[[str], None] = lambda line: None):
+    def __init__(
+        self,
+        config: configs.ConfigDict,
+        say: Callable[[str], None] = lambda line: None,
+        sets: Mapping[str, data.Arrays] | None = None,
+    ):
         self.config = config
         self.notes: list[str] = []
         self.fetched = 0
@@ -62,7 +68,7 @@ class Program:
         if execution.grad_reduce_dtype not in step.REDUCE_DTYPES:
             raise errors.unknown("execution.grad_reduce_dtype", execution.grad_reduce_dtype, step.REDUCE_DTYPES)
 
-        sets = {
+        sets = sets or {
             name: data.load(config.dataset.name, config.dataset[name], execution.data_dir) for name in ("train", "test")
         }
         self.fingerprints = {name: each.fingerprint for name, each in sets.items()}
@@ -76,7 +82,9 @@ class Program:
         model = models.create(**config.model, num_classes=train.num_classes)
         if execution.accumulate < 1 or batch % (execution.accumulate * len(self.layout.devices)):
             of = f" of {len(self.layout.devices)} devices' shares" if len(self.layout.devices) > 1 else ""
-            raise errors.UserError(f"execution.accumulate = {execution.accumulate} does not divide a batch of {batch}{of}")
+            raise errors.UserError(
+                f"execution.accumulate = {execution.accumulate} does not divide a batch of {batch}{of}"
+            )
         if "bn_group" in config.model:
             self._check_groups(config.model.bn_group)
         platform = self.layout.devices[0].platform
@@ -135,6 +143,15 @@ class Program:
             train_state, sums, self._data["train"], permutation, jnp.int32(epoch), jnp.int32(first), jnp.int32(count)
         )
 
+    def batch(
+        self, rng: jax.Array, arrays: dict[str, jax.Array], permutation: jax.Array, epoch: jax.Array, number: jax.Array
+    ) -> dict[str, jax.Array]:
+        """The preprocessed batch ``number`` of an epoch; to be traced inside of a program of :attr:`layout`."""
+        index = pipeline.batch_indices(permutation, number, self.config.batch_size)
+        batch = pipeline.take(arrays, self.layout.split(index))
+        keys = pipeline.example_keys(rng, epoch, batch["index"])
+        return self.task.preprocess(batch, keys, train=True)
+
     def evaluate(self, train_state: state.TrainState, name: str) -> dict[str, float]:
         """The metric over a whole set, ``"train"`` or ``"test"``, unaugmented, in evaluation mode, every example once."""
         variables = {"params": train_state.params, "batch_stats": train_state.batch_stats}
@@ -182,10 +199,7 @@ class Program:
     ) -> tuple[state.TrainState, Sums]:
         def one(number: jax.Array, carry: tuple[state.TrainState, Sums]) -> tuple[state.TrainState, Sums]:
             train_state, sums = carry
-            index = pipeline.batch_indices(permutation, first + number, self.config.batch_size)
-            batch = pipeline.take(arrays, self.layout.split(index))
-            keys = pipeline.example_keys(train_state.rng, epoch, batch["index"])
-            batch = self.task.preprocess(batch, keys, train=True)
+            batch = self.batch(train_state.rng, arrays, permutation, epoch, first + number)
             pieces = self.config.execution.accumulate
             batch = self.layout.pieces(batch, pieces) if pieces > 1 else batch
             train_state, new = step.train_step(

@@ -1,0 +1,42 @@
+"""How numbers are written on the command line. Each raises an `argparse.ArgumentTypeError` that says so in one line."""
+
+import argparse
+import re
+
+from cnnjax import machine
+
+_MOST_NUMBERS = 10_000
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """``"0-2,7"`` → 0, 1, 2, 7."""
+    return _numbers("seeds", text)
+
+
+def cores(text: str) -> tuple[int, ...]:
+    there = machine.cores()
+    if missing := [each for each in _numbers("cores", text) if each not in there]:
+        raise argparse.ArgumentTypeError(f"there is no core {missing[0]} here, only {', '.join(map(str, there))}")
+    return _numbers("cores", text)
+
+
+def _numbers(what: str, text: str) -> tuple[int, ...]:
+    parts = [re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", part) for part in text.split(",")]
+    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
+    if not (all(parts) and all(ranges)):
+        raise argparse.ArgumentTypeError(f"{what} are written 0-4 or 0,1,2, not {text!r}")
+    if (count := sum(map(len, ranges))) > _MOST_NUMBERS:
+        raise argparse.ArgumentTypeError(f"at most {_MOST_NUMBERS:,} {what} can be given, not {count:,}")
+    return tuple(dict.fromkeys(number for each in ranges for number in each))
+
+
+def count(text: str) -> int:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,5}", text):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, not {text!r}")
+    return int(text)
+
+
+def shape(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4}){2}", text.lower()):
+        raise argparse.ArgumentTypeError(f"height, width and channels are written 32x32x3, not {text!r}")
+    return tuple(int(part) for part in text.lower().split("x"))
