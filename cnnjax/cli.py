@@ -70,15 +70,13 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
 
     base = configs.load(options.config)
     base = configs.override(base, configs.parse(base, settings))
-    if base.execution.keep_programs:
-        compiler.keep_programs(_say)
     folder = options.run_folder or pathlib.Path("runs") / pathlib.Path(options.config).stem
     runs = (
         [(folder / f"seed-{seed}", configs.override(base, {"seed": seed})) for seed in options.seeds]
         if options.seeds
         else [(folder, base)]
     )
-    with signals.noted() as stopped:
+    with compiler.keeping_programs(base, _say), signals.noted() as stopped:
         program = Program(base, _say)
         for path, config in runs:
             if stopped():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cnnjax import cli
+from cnnjax import arguments, cli
 
 ROOT = pathlib.Path(__file__).parents[1]
 DIGITS, DEGRADATION = ROOT / "configs" / "resnet_cifar_digits.py", ROOT / "experiments" / "degradation.py"
@@ -47,6 +47,15 @@ BAD: dict[str, tuple[list[object], str]] = {
     "option": (["models", "--al"], "unknown argument '--al'"),
     "setting where none is taken": (["models", "--config.a=1"], "unknown argument '--config.a=1'"),
     "settings of a report": (["report", DEGRADATION, "--config.seed=1"], "unknown argument '--config.seed=1'"),
+    "benchmark": (["bench", "steps"], "'steps'"),
+    "no turns": (["bench", "growth", "--turns", "0"], "expected a number from 1 on, not '0'"),
+    "settings of a benchmark without any": (
+        ["bench", "growth", "--config.seed=1"],
+        "unknown argument '--config.seed=1'",
+    ),
+    "recipe of a benchmark": (["bench", "loop", "--recipe", "no.py"], "unknown recipe 'no.py'"),
+    "what is kept": (["train", DIGITS, "--config.execution.keep=block"], "unknown keep 'block'; did you mean blocks?"),
+    "pieces": (["train", DIGITS, "--config.execution.accumulate=5"], "accumulate = 5 does not divide a batch of 32"),
     "no recipe": (["train"], "the following arguments are required: config"),
     "recipe": (["train", DIGITS.with_name("resnet_cifar_digit.py")], "did you mean"),
     "recipe that is a folder": (["train", DIGITS.parent], "unknown recipe"),
@@ -246,17 +255,17 @@ def test_settings_of_a_dry_run(call, tmp_path: pathlib.Path) -> None:
     assert "30 epochs" in " ".join(output.split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["train", "--help"]])
-def test_help(arguments: list[str], call) -> None:
-    code, output, errors = call(*arguments)
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["train", "--help"], ["bench", "growth", "--help"]])
+def test_help(words: list[str], call) -> None:
+    code, output, errors = call(*words)
     assert (code, errors) == (0, "")
     assert "usage: cnnjax" in output
 
 
 def test_seeds_are_read() -> None:
-    assert cli._seeds("0-2,7") == (0, 1, 2, 7)
-    assert cli._seeds("3") == (3,)
-    assert cli._seeds("1,1,0-1") == (1, 0)
+    assert arguments.seeds("0-2,7") == (0, 1, 2, 7)
+    assert arguments.seeds("3") == (3,)
+    assert arguments.seeds("1,1,0-1") == (1, 0)
 
 
 def test_interrupted_before_training(call, monkeypatch: pytest.MonkeyPatch) -> None:

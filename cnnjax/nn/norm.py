@@ -132,7 +132,7 @@ def _two_passes(x: jax.Array, about: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _one_pass(x: jax.Array, about: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x -= about
+    x = x - about
     off, square = x.mean(1), lax.square(x).mean(1)
     return off + about, square - lax.square(off)
 

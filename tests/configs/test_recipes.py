@@ -12,7 +12,7 @@ import pytest
 import cnnjax
 from cnnjax import config as configs
 from cnnjax import models
-from cnnjax.train import loop
+from cnnjax.train import compiler, loop
 from cnnjax.train.program import Program
 from cnnjax.train.run import RunFolder
 
@@ -119,7 +119,8 @@ def leaves_with_owner(config, prefix=""):
 @every_recipe
 def test_every_key_is_read(path, reads, tmp_path):
     config = configs.override(configs.load(path), SMALL)
-    status = loop.train(Program(config), config, RunFolder(tmp_path / "run"), lambda line: None)
+    with compiler.keeping_programs(config, lambda line: None):
+        status = loop.train(Program(config), config, RunFolder(tmp_path / "run"), lambda line: None)
     assert status["outcome"] == "completed"
     unread = [key for key, owner in leaves_with_owner(config) if owner not in reads]
     assert unread == []

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
+from jax.extend import core
 
 from cnnjax import errors
+from cnnjax.nn import norm as norms
 from cnnjax.nn.norm import BatchNorm, check_groups
 
 RNG = np.random.default_rng(11)
@@ -198,3 +200,80 @@ def test_groups_that_straddle_devices_are_refused_under_pmap():
 )
 def test_how_many_groups_start_on_a_device(here, devices, size, groups):
     assert check_groups(here, devices, size) == groups
+
+
+def textbook(x, scale, bias, epsilon):
+    """Algorithm 1 as it is written, which JAX differentiates by itself."""
+    mean = x.mean((0, 1, 2))
+    var = ((x - mean) ** 2).mean((0, 1, 2))
+    return scale * (x - mean) / jnp.sqrt(var + epsilon) + bias, mean, var
+
+
+@pytest.mark.parametrize("far", [0.0, 30.0])
+def test_derivatives_are_those_of_the_textbook_in_both_directions(far):
+    """Also of the statistics, and where the mean is far from zero."""
+    rng = np.random.default_rng(5)
+    x, dx, weights = (rng.standard_normal((4, 3, 2, 5)) for _ in range(3))
+    scale, dscale, bias, dbias, *mixed = (rng.standard_normal(5) for _ in range(6))
+    x = x + far
+    with jax.enable_x64(True):
+
+        def ours(x, scale, bias):
+            state = {"params": {"scale": scale, "bias": bias}, "batch_stats": {"mean": jnp.ones(5), "var": jnp.ones(5)}}
+            norm = BatchNorm(momentum=0.0, epsilon=1e-3, dtype="float64")
+            y, updates = norm.apply(state, x, train=True, mutable=["batch_stats"])
+            return y, updates["batch_stats"]["mean"], updates["batch_stats"]["var"]
+
+        def weighted(function):
+            def loss(*arguments):
+                y, mean, var = function(*arguments)
+                return (weights * y).sum() + (mixed[0] * mean).sum() + (mixed[1] * var).sum()
+
+            return loss
+
+        theirs = lambda *arguments: textbook(*arguments, 1e-3)  # noqa: E731
+        primals, tangents = (x, scale, bias), (dx, dscale, dbias)
+        close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)  # noqa: E731
+        jax.tree.map(close, jax.jvp(ours, primals, tangents), jax.jvp(theirs, primals, tangents))
+        gradients = [jax.grad(weighted(each), argnums=(0, 1, 2))(*primals) for each in (ours, theirs)]
+        jax.tree.map(close, *gradients)
+
+
+def test_one_pass_and_two_agree():
+    """CPUs take the one, accelerators the other."""
+    x = (3 + 0.5 * RNG.standard_normal((2, 4096, 6))).astype(np.float32)
+    one, two = norms._one_pass(x, np.full(6, 2.9, np.float32)), norms._two_passes(x, np.zeros(6, np.float32))
+    for found in (one, two):
+        np.testing.assert_allclose(found[0], x.astype(np.float64).mean(1), rtol=1e-5)
+        np.testing.assert_allclose(found[1], x.astype(np.float64).var(1), rtol=1e-4)
+
+
+def test_the_platform_that_is_compiled_for_decides_how_often_the_input_is_read():
+    def reductions(platform):
+        step = jax.jit(lambda x: BatchNorm().apply(variables(4), x, train=True, mutable=["batch_stats"]))
+        text = step.trace(jnp.ones((8, 2, 2, 4))).lower(lowering_platforms=(platform,)).as_text()
+        return text.count("stablehlo.subtract") - text.count("stablehlo.maximum")
+
+    assert reductions("cpu") != reductions("cuda")
+
+
+def test_gradient_reads_the_input_twice_and_no_more():
+    """Two sums over what lies in memory, and one pass that writes: as few as the maths allows."""
+    given_ = variables(4)
+
+    def loss(x, scale):
+        state = {**given_, "params": {**given_["params"], "scale": scale}}
+        return BatchNorm().apply(state, x, train=True, mutable=["batch_stats"])[0]
+
+    x = jnp.ones((8, 5, 5, 4))
+    _, pull = jax.vjp(loss, x, jnp.ones(4))
+    jaxpr = jax.make_jaxpr(pull)(x)
+    sums = [each for each in flat_equations(jaxpr.jaxpr) if each.primitive.name == "reduce_sum"]
+    assert sum(each.invars[0].aval.size == x.size for each in sums) == 2
+
+
+def flat_equations(jaxpr):
+    for equation in jaxpr.eqns:
+        yield equation
+        for body in core.jaxprs_in_params(equation.params):
+            yield from flat_equations(body)

@@ -43,8 +43,30 @@ def test_value_and_both_gradients_take_it():
     assert program(*WIDE, strides=(2, 2)).count(f'custom_call_target="{CALL}"') == 3
 
 
-def test_the_kernel_gradient_of_few_channels_takes_xlas():
-    assert program().count(f'custom_call_target="{CALL}"') == 2
+def test_a_large_kernel_gradient_is_xlas_in_pieces():
+    """Three mebibytes of input: three pieces, if they divide the batch; the value and the other gradient are oneDNN's."""
+    for batch, pieces in ((12, 3), (11, 1)):
+        x = jax.ShapeDtypeStruct((batch, 64, 64, 16), jnp.float32)
+        text = program(x, jax.ShapeDtypeStruct((3, 3, 16, 8), jnp.float32))
+        assert text.count(f'custom_call_target="{CALL}"') == 2
+        # Without the compiler's options of training, YNNPACK wraps XLA's.
+        assert text.count("f32[16,3,3,8]{3,2,1,0} convolution(") == pieces
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (2, 1)])
+@pytest.mark.parametrize(
+    "shape", [(4, 8, 6, 5), (32, 64, 32, 16), (6, 64, 64, 16)], ids=["small", "two", "pieces of six"]
+)
+def test_kernel_gradients_of_any_size_are_jaxs_own(shape, strides):
+    rng = np.random.default_rng(3)
+    x, kernel = (rng.standard_normal(each).astype(np.float32) for each in (shape, (3, 3, shape[3], 7)))
+
+    def gradient(form):
+        loss = lambda k: jnp.sin(conv2d(x, k, strides, ((1, 1), (1, 1)), form=form)).sum()  # noqa: E731
+        return jax.jit(jax.grad(loss))(kernel)
+
+    expected = gradient("plain")
+    np.testing.assert_allclose(gradient("onednn"), expected, atol=2e-5 * float(jnp.abs(expected).max()))
 
 
 def test_the_other_forms_do_not():

@@ -13,6 +13,7 @@ from cnnjax.nn import stacking
 from cnnjax.nn.conv import Conv
 from cnnjax.nn.norm import BatchNorm
 from cnnjax.nn.stacking import Stage
+from cnnjax.train import compiler
 
 IMAGES = np.random.default_rng(2).standard_normal((4, 6, 6, 3))
 
@@ -29,6 +30,33 @@ def random_values(shapes):
     return jax.tree.map(
         lambda leaf: rng.uniform(0.1, 1, leaf.shape) if leaf.ndim < 3 else rng.normal(0, 0.2, leaf.shape), shapes
     )
+
+
+@pytest.mark.parametrize("scan", [True, False], ids=["scanned", "unrolled"])
+def test_what_is_kept_changes_memory_and_nothing_else(scan):
+    conv, norm = functools.partial(Conv, use_bias=False), BatchNorm
+    block = functools.partial(BasicBlock, 8, "A", conv, norm)
+    x = np.random.default_rng(2).standard_normal((16, 16, 16, 8)).astype(np.float32)
+    results, needs = {}, {}
+    for keep in stacking.KEPT:
+        stage = Stage(block, blocks=8, scan=scan, keep=keep)
+        variables = jax.jit(functools.partial(stage.init, train=False))(jax.random.key(0), x)
+
+        def loss(params, stage=stage, variables=variables):
+            y, updates = stage.apply({**variables, "params": params}, x, True, mutable=["batch_stats"])
+            return jnp.sin(y).sum(), updates
+
+        # Without the pass that removes barriers, which hold what is computed again apart from the first time.
+        options = compiler.options("cpu")
+        compiled = jax.jit(jax.grad(loss, has_aux=True), compiler_options=options).lower(variables["params"]).compile()
+        results[keep] = compiled(variables["params"])
+        needs[keep] = compiled.memory_analysis().temp_size_in_bytes / x.nbytes
+    assert needs["blocks"] < needs["convolutions"] < needs["all"]
+    # Of 8 blocks: their inputs; and two convolutions each.
+    assert needs["blocks"] < 8 + 10 < needs["all"]
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * max(1, np.abs(b).max()))  # noqa: E731
+    jax.tree.map(close, results["all"], results["convolutions"])
+    jax.tree.map(close, results["all"], results["blocks"])
 
 
 @pytest.mark.parametrize("shortcut", ["A", "C"])

@@ -15,7 +15,7 @@ from cnnjax.train.run import EXACT
 
 def test_holds_what_decides_about_bits(tiny) -> None:
     found = environment.describe(tiny)
-    assert set(EXACT) - set(found) == {"convolution", "data"}, "the program knows these"
+    assert set(EXACT) - set(found) == {"compiler", "convolution", "data"}, "the program knows these"
     assert json.loads(json.dumps(found)) == found
 
 

@@ -88,6 +88,14 @@ def test_steps_per_dispatch_change_nothing(steps: int, program, recipe, folder, 
     assert result(folder) == result(undisturbed)
 
 
+def test_the_devices_are_read_where_something_is_due_and_nowhere_else(program, recipe, folder) -> None:
+    """22 steps in dispatches of one: logged at 11 and 22, both sets evaluated there, and checked before both saves."""
+    dispatches = configs.override(recipe, {"execution.steps_per_dispatch": 1})
+    before = program.fetched
+    loop.train(program, dispatches, folder, lambda line: None)
+    assert program.fetched - before == 2 * (1 + 2 + 1)
+
+
 def test_where_and_when_it_is_computed_is_no_part_of_the_metrics(undisturbed: RunFolder) -> None:
     keys = {key for row in undisturbed.metrics() for key in row}
     assert keys == {"step", "epoch", "lr", "batch/loss", "batch/error",
