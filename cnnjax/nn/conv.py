@@ -4,6 +4,9 @@ Its gradients are written as canonical convolutions: NHWC activations, HWIO kern
 rewrites only the convolutions of a program's top level into the form that its fast path takes; the kernel gradient that
 JAX derives is not in that form, so inside a loop body (scanned blocks, several steps a dispatch) it is up to 50× slower.
 Written canonically there is nothing to rewrite, and a loop costs nothing.
+
+On one CPU device the value and the input gradient are oneDNN's (`cnnjax.nn.onednn`), and the kernel gradient takes the form
+that was measured to be the fastest there (``experiments/PERFORMANCE.md``).
 """
 
 import dataclasses
