@@ -1,7 +1,8 @@
 """Processes that time training steps when they are asked to: one JSON object a line, in and out.
 
 A peer builds its network, warms up, prints ``{"version", "first_s", ...}``, and then answers each ``{"steps": n}`` with
-``{"seconds": t}``. So several peers can take turns in one run, and the machine's drift hits them alike.
+``{"seconds": t}``; ours answers ``{"compile": true}`` too. So several peers can take turns in one run, and the machine's
+drift hits them alike.
 """
 
 import json
@@ -61,10 +62,17 @@ class Peer:
 
     def time(self, steps: int) -> float:
         """Seconds that a step takes, on average over ``steps``."""
+        return self._ask({"steps": steps}) / steps
+
+    def compile(self) -> float:
+        """Seconds that it takes to trace, lower and compile the step once more; only cnnjax's own peer answers."""
+        return self._ask({"compile": True})
+
+    def _ask(self, what: Mapping[str, Any]) -> float:
         assert self._process.stdin
-        self._process.stdin.write(json.dumps({"steps": steps}) + "\n")
+        self._process.stdin.write(json.dumps(what) + "\n")
         self._process.stdin.flush()
-        return float(self._read()["seconds"]) / steps
+        return float(self._read()["seconds"])
 
     def peak_bytes(self) -> int:
         """The most memory that the process has had so far (Linux; elsewhere 0)."""
