@@ -65,7 +65,12 @@ def plot(measured: Mapping[str, Sequence[Point]], file: pathlib.Path, caption: s
 
     axes = list(dict.fromkeys(name.split(",")[0] for name in measured))
     figure, panels = pyplot.subplots(
-        len(QUANTITIES), len(axes), figsize=(3 * len(axes), 2.4 * len(QUANTITIES)), sharex="col", squeeze=False
+        len(QUANTITIES),
+        len(axes),
+        figsize=(3 * len(axes), 2.4 * len(QUANTITIES)),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
     )
     for row, quantity in enumerate(QUANTITIES):
         unit, factor = _UNITS[quantity]
@@ -79,6 +84,11 @@ def plot(measured: Mapping[str, Sequence[Point]], file: pathlib.Path, caption: s
                     panel.plot(values, [each * factor for each in measurements], "o-", markersize=3, label=label)
             panel.set_xscale("log", base=2)
             panel.set_yscale("log")
+            ticks = sorted(
+                {point.value for name, points in measured.items() if name.split(",")[0] == axis for point in points}
+            )
+            panel.set_xticks(ticks, [str(tick) for tick in ticks])
+            panel.minorticks_off()
             panel.legend(fontsize=6, title="exponent", title_fontsize=6)
             panel.grid(alpha=0.3)
             if row == len(QUANTITIES) - 1:
