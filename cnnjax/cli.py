@@ -234,6 +234,7 @@ def _bench_growth(options: argparse.Namespace, settings: list[str]) -> int:
     from cnnjax.bench import growth, growth_report
 
     console = Console()
+    growth.check(options.recipe)
     options.to.mkdir(parents=True, exist_ok=True)
     measured = {curve.name: growth.measure(curve, options.turns, _say) for curve in growth.CURVES}
     found = growth.bounds(measured)
@@ -261,7 +262,7 @@ def _bench_loop(options: argparse.Namespace, settings: list[str]) -> int:
 
 def _gate(asked: bool, lost: Sequence[str]) -> int:
     if asked and lost:
-        print(f"cnnjax: failed: beyond what is required: {'; '.join(lost)}", file=sys.stderr)
+        print(f"cnnjax: failed: not what is required: {'; '.join(lost)}", file=sys.stderr)
         return EXIT_FAILED
     return EXIT_OK
 

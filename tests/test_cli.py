@@ -53,6 +53,7 @@ BAD: dict[str, tuple[list[object], str]] = {
         ["bench", "growth", "--config.seed=1"],
         "unknown argument '--config.seed=1'",
     ),
+    "recipe of the growth of sweeps": (["bench", "growth", "--recipe", "no.py"], "unknown recipe 'no.py'"),
     "recipe of a benchmark": (["bench", "loop", "--recipe", "no.py"], "unknown recipe 'no.py'"),
     "what is kept": (["train", DIGITS, "--config.execution.keep=block"], "unknown keep 'block'; did you mean blocks?"),
     "pieces": (["train", DIGITS, "--config.execution.accumulate=5"], "accumulate = 5 does not divide a batch of 32"),

@@ -25,4 +25,4 @@ def test_memory_that_was_freed_is_used_again_without_faults():
     for what in ("keep", "return"):
         done = subprocess.run([sys.executable, "-c", FAULTS, what], capture_output=True, text=True, check=True)
         faults[what] = int(done.stdout)
-    assert faults["keep"] < 50 < 1000 < faults["return"] or faults["keep"] < faults["return"] / 20
+    assert faults["keep"] < faults["return"] / 20

@@ -189,16 +189,21 @@ experiment = Experiment(
 """
 
 
+def check(recipe: pathlib.Path) -> None:
+    """Raises a `UserError` where there is no such recipe."""
+    if not recipe.is_file():
+        raise errors.UserError(
+            f"unknown recipe {str(recipe)!r}; sweeps are made of one, e.g. configs/resnet_cifar_digits.py"
+        )
+
+
 def sweep(recipe: pathlib.Path, arms: int, workers: int) -> float:
     """Seconds that ``cnnjax run`` takes for some arms, each an epoch of the recipe with 8 layers, with some workers.
 
     Raises:
       UserError: the sweep failed, or there is no such recipe.
     """
-    if not recipe.is_file():
-        raise errors.UserError(
-            f"unknown recipe {str(recipe)!r}; sweeps are made of it, e.g. configs/resnet_cifar_digits.py"
-        )
+    check(recipe)
     short = {"model.depth": 8, "duration": "1 epochs"}
     overrides = {f"arm{number}": {**short, "schedule.learning_rate": 0.01 * (number + 1)} for number in range(arms)}
     with tempfile.TemporaryDirectory(prefix="cnnjax-bench-") as folder:

@@ -62,7 +62,7 @@ class Bound:
 BOUNDS = (
     ("input: shuffled, cropped, mirrored", "one step a dispatch", 0.05),
     (f"{STEPS} steps a dispatch", "one step a dispatch", 1.1),
-    (f"accumulated over {PIECES} pieces", "one step a dispatch", 1.1),
+    (f"accumulated over {PIECES} pieces", "one step, BN groups of a piece", 1.1),
 )
 
 
@@ -78,13 +78,15 @@ def measure(recipe: pathlib.Path, settings: list[str], turns: int, say: Callable
     config = configs.load(recipe)
     config = configs.override(config, configs.parse(config, settings))
     batch = config.batch_size
-    grouped = configs.override(config, {"model.bn_group": batch // PIECES, "execution.accumulate": PIECES})
+    grouped = configs.override(config, {"model.bn_group": batch // PIECES})
+    accumulated = configs.override(grouped, {"execution.accumulate": PIECES})
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (max(EXAMPLES, STEPS * batch), 32, 32, 3), np.uint8)
     labels = np.arange(len(images), dtype=np.int32) % 10
     noise = Arrays(images, labels, 10, tuple(map(str, range(10))), "noise", "train", "")
-    plain, pieces = (Program(each, say, {"train": noise, "test": noise}) for each in (config, grouped))
-    states: dict[Program, Any] = {program: (program.init(0), program.zero()) for program in (plain, pieces)}
+    programs = [Program(each, say, {"train": noise, "test": noise}) for each in (config, grouped, accumulated)]
+    plain, groups, pieces = programs
+    states: dict[Program, Any] = {program: (program.init(0), program.zero()) for program in programs}
 
     def train(program: Program, count: int) -> Any:
         for first in range(0, STEPS, count):
@@ -109,6 +111,7 @@ def measure(recipe: pathlib.Path, settings: list[str], turns: int, say: Callable
     timed: dict[str, tuple[int, Callable[[], Any]]] = {
         "one step a dispatch": (seen, lambda: train(plain, 1)),
         f"{STEPS} steps a dispatch": (seen, lambda: train(plain, STEPS)),
+        "one step, BN groups of a piece": (seen, lambda: train(groups, 1)),
         f"accumulated over {PIECES} pieces": (seen, lambda: train(pieces, 1)),
         "input: shuffled, cropped, mirrored": (seen, inputs),
         "evaluation": (len(images), lambda: plain.evaluate(states[plain][0], "test")),

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,11 +51,13 @@ class Peer:
         environment: Mapping[str, str] | None = None,
     ):
         self.name = name
+        # A file, not a pipe: nobody reads it while the peer works, and a full pipe would stop it.
+        self._complaints = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed with the peer
         self._process = subprocess.Popen(
             [*command, json.dumps(request)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._complaints,
             text=True,
             env={**os.environ, **(environment or {})},
         )
@@ -85,12 +88,14 @@ class Peer:
         """Ends it."""
         self._process.kill()
         self._process.communicate()
+        self._complaints.close()
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout
         for line in self._process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
-        _, complaint = self._process.communicate()
-        last = next((line for line in reversed((complaint or "").splitlines()) if line.strip()), "without a word")
+        self._process.wait()
+        self._complaints.seek(0)
+        last = next((line for line in reversed(self._complaints.readlines()) if line.strip()), "without a word")
         raise errors.UserError(f"{self.name} ended with status {self._process.returncode}: {last.strip()}")

@@ -48,17 +48,21 @@ class Stage(nn.Module):
         def run(block: nn.Module, x: jax.Array) -> jax.Array:
             return block(x, train)
 
-        if self.keep != "all":
-            # Inside of a loop there is nothing that the first computation could be merged with.
-            run = nn.remat(run, policy=KEPT[self.keep], prevent_cse=not self.scan)
+        def kept(in_loop: bool) -> Callable[[nn.Module, jax.Array], jax.Array]:
+            if self.keep == "all":
+                return run
+            # Outside of a loop the compiler would merge what is computed again with the first time.
+            return nn.remat(run, policy=KEPT[self.keep], prevent_cse=not in_loop)
 
-        x = run(self.block(strides=self.strides, name="block1"), x)
+        once = kept(in_loop=False)
+        x = once(self.block(strides=self.strides, name="block1"), x)
         if not self.scan or self.blocks < 3:
             for number in range(2, self.blocks + 1):
-                x = run(self.block(strides=(1, 1), name=f"block{number}"), x)
+                x = once(self.block(strides=(1, 1), name=f"block{number}"), x)
             return x
+        repeated = kept(in_loop=True)
         every = nn.scan(
-            lambda block, x, _: (run(block, x), None),
+            lambda block, x, _: (repeated(block, x), None),
             variable_axes={"params": 0, "batch_stats": 0, "intermediates": 0},
             split_rngs={"params": True, "dropout": True},
             length=self.blocks - 1,

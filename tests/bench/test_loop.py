@@ -16,7 +16,7 @@ SMALL = [f"--config.{each}" for each in ("model.depth=8", "model.width=1", "batc
 
 def test_every_part_is_timed() -> None:
     rows = loop.measure(RECIPE, SMALL, turns=2, say=lambda line: None)
-    assert [row.images for row in rows] == [64, 64, 64, 64, loop.EXAMPLES]
+    assert [row.images for row in rows] == [64, 64, 64, 64, 64, loop.EXAMPLES]
     assert all(len(row.seconds) == 2 and min(row.seconds) > 0 for row in rows)
     assert {name for name, _, _ in loop.BOUNDS} <= {row.name for row in rows}
     out = io.StringIO()
@@ -30,12 +30,13 @@ def test_bounds_compare_times_of_an_image() -> None:
         Row("one step a dispatch", 64, [1.0, 2.0, 9.0]),
         Row(loop.BOUNDS[0][0], 64, [0.25]),
         Row(loop.BOUNDS[1][0], 128, [2.0]),
+        Row("one step, BN groups of a piece", 64, [4.0]),
         Row(loop.BOUNDS[2][0], 64, [3.0]),
     ]
     assert [(bound.ratio, bound.ratio <= bound.most) for bound in loop.bounds(rows)] == [
         (0.125, False),
         (0.5, True),
-        (1.5, False),
+        (0.75, True),
     ]
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from cnnjax.nn.conv import Conv, conv2d
+from cnnjax.train import compiler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,3 +269,42 @@ def test_initial_kernels_are_he_normal():
     assert abs(kernel.mean()) < 5 * sigma / np.sqrt(n)
     assert abs(kernel.var() / sigma**2 - 1) < 5 * np.sqrt(2 / n)
     assert np.abs(kernel).max() > 3 * sigma
+
+
+def slow_gradients(x, kernel, dy, strides, padding):
+    """Of input and kernel, by loops, in float64."""
+    wide = np.pad(x, ((0, 0), *padding, (0, 0)))
+    dx, dk = np.zeros_like(wide), np.zeros_like(kernel)
+    for i, j, a, b in np.ndindex(*kernel.shape[:2], *dy.shape[1:3]):
+        place = (slice(None), a * strides[0] + i, b * strides[1] + j)
+        dx[place] += dy[:, a, b] @ kernel[i, j].T
+        dk[i, j] += wide[place].T @ dy[:, a, b]
+    (top, _), (left, _) = padding
+    return dx[:, top : top + x.shape[1], left : left + x.shape[2]], dk
+
+
+@pytest.mark.parametrize("form", ["canonical", "onednn"])
+@pytest.mark.parametrize(
+    ("shape", "kernel_shape", "strides", "padding"),
+    [
+        pytest.param((8, 8, 8, 16), (3, 3, 16, 16), (1, 1), ((1, 1), (1, 1)), id="usual"),
+        pytest.param((8, 8, 8, 16), (3, 3, 16, 32), (2, 2), ((1, 1), (1, 1)), id="strided"),
+        pytest.param((8, 8, 8, 16), (1, 1, 16, 32), (2, 2), ((0, 0), (0, 0)), id="projection"),
+        pytest.param((8, 7, 7, 16), (3, 3, 16, 2), (1, 1), ((5, 1), (6, 1)), id="padded beyond the kernel on one side"),
+        pytest.param((8, 3, 2, 16), (3, 3, 16, 2), (3, 3), ((5, 1), (6, 1)), id="the same with strides"),
+        pytest.param((8, 9, 3, 16), (2, 2, 16, 16), (2, 3), ((6, 6), (3, 0)), id="and with others"),
+        pytest.param((64, 20, 20, 16), (3, 3, 16, 8), (1, 1), ((1, 1), (1, 1)), id="in pieces"),
+    ],
+)
+def test_gradients_as_training_compiles_them(form, shape, kernel_shape, strides, padding):
+    """Optimised, and with the options of `cnnjax.train.compiler`, unlike the other tests; against loops in NumPy."""
+    rng = np.random.default_rng(6)
+    x, kernel = rng.standard_normal(shape), rng.standard_normal(kernel_shape)
+    options = {**compiler.options("cpu"), "xla_backend_optimization_level": 3}
+    convolution = functools.partial(conv2d, strides=strides, padding=padding, form=form)
+    output = jax.eval_shape(convolution, x, kernel).shape
+    dy = rng.standard_normal(output)
+    pull = jax.jit(lambda x, kernel, dy: jax.vjp(convolution, x, kernel)[1](dy), compiler_options=options)
+    found = pull(*(each.astype(np.float32) for each in (x, kernel, dy)))
+    for ours, expected in zip(found, slow_gradients(x, kernel, dy, strides, padding), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=2e-5 * np.abs(expected).max())

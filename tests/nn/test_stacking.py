@@ -59,6 +59,24 @@ def test_what_is_kept_changes_memory_and_nothing_else(scan):
     jax.tree.map(close, results["all"], results["blocks"])
 
 
+def test_blocks_outside_of_the_loop_are_computed_again_too():
+    """The first block of a scanned stage, and all of one that is too short to be scanned."""
+
+    def convolutions(keep):
+        block = functools.partial(BasicBlock, 8, "A", functools.partial(Conv, use_bias=False), BatchNorm)
+        stage, x = Stage(block, blocks=2, scan=True, keep=keep), jnp.ones((4, 8, 8, 8))
+        given = jax.eval_shape(functools.partial(stage.init, train=False), jax.random.key(0), x)
+
+        def loss(params, stats):
+            y, _ = stage.apply({"params": params, "batch_stats": stats}, x, True, mutable=["batch_stats"])
+            return jnp.sin(y).sum()
+
+        gradient = jax.jit(jax.grad(loss), compiler_options=compiler.options("cpu"))
+        return gradient.lower(given["params"], given["batch_stats"]).compile().as_text().count(" convolution(")
+
+    assert convolutions("blocks") > convolutions("all") == 4 + 4 + 3
+
+
 @pytest.mark.parametrize("shortcut", ["A", "C"])
 def test_scanned_stages_compute_what_unrolled_ones_do(shortcut):
     """Outputs, gradients and statistics, in float64: in evaluation and in training."""

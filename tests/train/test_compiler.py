@@ -13,8 +13,9 @@ import pytest
 from cnnjax import config as configs
 from cnnjax.nn import onednn
 from cnnjax.nn.conv import conv2d
-from cnnjax.train import compiler
+from cnnjax.train import compiler, loop
 from cnnjax.train.program import Program
+from cnnjax.train.run import RunFolder
 
 
 @pytest.fixture
@@ -63,11 +64,19 @@ def test_what_options_are_for(form: str, sign: str, expected: list[bool]) -> Non
     assert [sign in each.compile().as_text() for each in compiled] == expected
 
 
-def test_options_are_recorded_and_another_makes_a_resume_inexact(tiny: configs.ConfigDict) -> None:
-    from cnnjax.train.run import EXACT
-
-    assert Program(tiny).compiler_options == compiler.options("cpu")
-    assert "compiler" in EXACT
+def test_options_are_recorded_and_another_makes_a_resume_inexact(
+    tiny: configs.ConfigDict, tmp_path, monkeypatch
+) -> None:
+    folder, said = RunFolder(tmp_path / "run"), []
+    program = Program(tiny)
+    with pytest.raises(loop.Interrupted):
+        loop.train(program, tiny, folder, said.append, stopped=lambda: 1)
+    record = json.loads((folder.path / "run.json").read_text())
+    assert record["environment"]["compiler"] == compiler.options("cpu") == program.compiler_options
+    monkeypatch.setattr(program, "compiler_options", {})
+    with pytest.raises(loop.Interrupted):
+        loop.train(program, tiny, folder, said.append, stopped=lambda: 1)
+    assert [line for line in said if "not bit-exact" in line and "xla_disable_hlo_passes" in line], said
 
 
 @pytest.fixture
