@@ -225,13 +225,14 @@ def _bench_step(options: argparse.Namespace, settings: list[str]) -> int:
         _say(f"{case.name} …")
         results.append(step.compare(case, options.python, options.form, options.turns, _say))
     Console().print(step.table(results))
-    return _gate(options.gate, [each.case.name for each in results if each.ratio < each.case.required])
+    slow = [each for each in results if each.ratio < each.case.required]
+    return _gate(options.gate, [f"{each.case.name}: {each.ratio:.2f}, at least {each.case.required}" for each in slow])
 
 
 def _bench_growth(options: argparse.Namespace, settings: list[str]) -> int:
     from rich.console import Console
 
-    from cnnjax.bench import growth, growth_report
+    from cnnjax.bench import bound, growth, growth_report
 
     console = Console()
     growth.check(options.recipe)
@@ -239,30 +240,33 @@ def _bench_growth(options: argparse.Namespace, settings: list[str]) -> int:
     measured = {curve.name: growth.measure(curve, options.turns, _say) for curve in growth.CURVES}
     found = growth.bounds(measured)
     console.print(growth_report.table(measured))
-    console.print(growth_report.bounds_table(found))
+    console.print(bound.table(found))
     growth_report.plot(measured, options.to / "growth.png", growth.conditions())
     growth.save(options.to / "growth.json", measured, {})
     sweeps = growth.sweeps(options.recipe, _say)
     console.print(growth_report.sweeps_table(sweeps))
     growth.save(options.to / "growth.json", measured, sweeps)
     _say(f"{options.to / 'growth.png'}, {options.to / 'growth.json'}")
-    return _gate(options.gate, [bound.text for bound in found if not bound.kept])
+    return _gate(options.gate, bound.lost(found))
 
 
 def _bench_loop(options: argparse.Namespace, settings: list[str]) -> int:
     machine.keep_memory()
     from rich.console import Console
 
-    from cnnjax.bench import loop
+    from cnnjax.bench import bound, loop
 
+    console = Console()
     rows = loop.measure(options.recipe, settings, options.turns, _say)
-    Console().print(loop.table(rows, f"{options.recipe.name}, 32×32, {len(machine.cores())} cores"))
-    return _gate(options.gate, [bound.name for bound in loop.bounds(rows) if bound.ratio > bound.most])
+    found = loop.bounds(rows)
+    console.print(loop.table(rows, f"{options.recipe.name}, 32×32, {len(machine.cores())} cores"))
+    console.print(bound.table(found))
+    return _gate(options.gate, bound.lost(found))
 
 
 def _gate(asked: bool, lost: Sequence[str]) -> int:
     if asked and lost:
-        print(f"cnnjax: failed: not what is required: {'; '.join(lost)}", file=sys.stderr)
+        print(f"cnnjax: failed: beyond what is required: {'; '.join(lost)}", file=sys.stderr)
         return EXIT_FAILED
     return EXIT_OK
 

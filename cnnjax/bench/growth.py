@@ -1,5 +1,6 @@
 """How compile time, step time and memory grow: with depth, width, batch, image size, and sweeps with arms and workers."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -17,6 +18,7 @@ import numpy as np
 
 from cnnjax import errors, machine, models
 from cnnjax.analysis import cost
+from cnnjax.bench.bound import Bound
 from cnnjax.bench.peer import Peer, take_turns
 
 COMPILATIONS = 2
@@ -100,37 +102,34 @@ QUANTITIES: dict[str, Callable[[Point], float]] = {
 
 def measure(curve: Curve, turns: int, say: Callable[[str], None]) -> list[Point]:
     """The points of a curve, whose steps take turns."""
-    peers: dict[str, Peer] = {}
-    macs: dict[str, int] = {}
-    try:
+    peers: dict[int, Peer] = {}
+    macs: dict[int, int] = {}
+    with contextlib.ExitStack() as opened:
         for value in curve.values:
             settings = curve.settings(value)
             network = {"name": "resnet_cifar", **{key: settings[key] for key in ("depth", "width", "scan", "keep")}}
             batch, size = settings["batch"], settings["size"]
             say(f"{curve.name} {value} …")
-            macs[str(value)] = cost.forward(models.create(**network), (batch, size, size, 3))
+            macs[value] = cost.forward(models.create(**network), (batch, size, size, 3))
             request = {"network": network, "size": size, "batch": batch, "cores": machine.cores(), "form": "onednn"}
             command = [sys.executable, "-m", "cnnjax.bench.jax_peer"]
-            peers[str(value)] = Peer(f"{curve.name} {value}", command, request)
-        compile_s = {name: [peer.info["compile_s"]] for name, peer in peers.items()}
+            peers[value] = opened.enter_context(Peer(f"{curve.name} {value}", command, request))
+        compile_s = {value: [peer.info["compile_s"]] for value, peer in peers.items()}
         for _ in range(COMPILATIONS):
-            for name, peer in peers.items():
-                compile_s[name].append(peer.compile())
+            for value, peer in peers.items():
+                compile_s[value].append(peer.compile())
         times = take_turns(peers, turns)
         return [
             Point(
-                value=int(name),
-                macs=macs[name],
-                compile_s=min(compile_s[name]),
-                step_s=times[name],
+                value=value,
+                macs=macs[value],
+                compile_s=min(compile_s[value]),
+                step_s=times[value],
                 program_bytes=peer.info["program_bytes"],
                 process_bytes=peer.peak_bytes(),
             )
-            for name, peer in peers.items()
+            for value, peer in peers.items()
         ]
-    finally:
-        for peer in peers.values():
-            peer.close()
 
 
 def exponent(values: Sequence[float], measured: Sequence[float]) -> tuple[float, float]:
@@ -141,26 +140,6 @@ def exponent(values: Sequence[float], measured: Sequence[float]) -> tuple[float,
     freedom = len(x) - 2
     residual = float(((y - slope * x) ** 2).sum())
     return slope, math.sqrt(residual / freedom / float((x * x).sum())) if freedom > 0 else 0.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Bound:
-    """A ratio of two measured numbers that must not grow.
-
-    Attributes:
-      text: what it is.
-      ratio: as measured.
-      most: the largest that is accepted.
-    """
-
-    text: str
-    ratio: float
-    most: float
-
-    @property
-    def kept(self) -> bool:
-        """Whether it is."""
-        return self.ratio <= self.most
 
 
 def bounds(measured: Mapping[str, Sequence[Point]]) -> list[Bound]:

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 
 from cnnjax.bench import growth
-from cnnjax.bench.growth import QUANTITIES, Bound, Point
+from cnnjax.bench.growth import CURVES, QUANTITIES, Point
 
 _UNITS = {"compile": ("s", 1.0), "step": ("ms", 1e3), "program memory": ("MiB", 1 / 2**20)}
 """Quantity → what it is shown in, and how many of these one of its own units is."""
@@ -28,16 +28,6 @@ def table(measured: Mapping[str, Sequence[Point]]) -> Table:
         view.add_row("  exponent", *(f"{slope:.2f} ± {error:.2f}" for slope, error in fitted), "", style="bold")
         view.add_section()
     view.caption = "exponent: slope in logarithms, ± its standard error; process: its peak, the compiler included"
-    return view
-
-
-def bounds_table(found: Sequence[Bound]) -> Table:
-    """The bounds, and whether they are kept."""
-    view = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("ratio of", "measured", "at most", ""):
-        view.add_column(name, justify="left" if name == "ratio of" else "right")
-    for bound in found:
-        view.add_row(bound.text, f"{bound.ratio:.2f}", f"{bound.most:.1f}", "kept" if bound.kept else "lost")
     return view
 
 
@@ -63,7 +53,8 @@ def plot(measured: Mapping[str, Sequence[Point]], file: pathlib.Path, caption: s
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    axes = list(dict.fromkeys(name.split(",")[0] for name in measured))
+    axis_of = {curve.name: curve.axis for curve in CURVES}
+    axes = list(dict.fromkeys(axis_of[name] for name in measured))
     figure, panels = pyplot.subplots(
         len(QUANTITIES),
         len(axes),
@@ -77,7 +68,7 @@ def plot(measured: Mapping[str, Sequence[Point]], file: pathlib.Path, caption: s
         for column, axis in enumerate(axes):
             panel = panels[row][column]
             for name, points in measured.items():
-                if name.split(",")[0] == axis:
+                if axis_of[name] == axis:
                     values, measurements = _curve(points, quantity)
                     slope, _ = growth.exponent(values, measurements)
                     label = f"{name.partition(', ')[2] or 'as trained'}: {slope:.2f}"
@@ -85,7 +76,7 @@ def plot(measured: Mapping[str, Sequence[Point]], file: pathlib.Path, caption: s
             panel.set_xscale("log", base=2)
             panel.set_yscale("log")
             ticks = sorted(
-                {point.value for name, points in measured.items() if name.split(",")[0] == axis for point in points}
+                {point.value for name, points in measured.items() if axis_of[name] == axis for point in points}
             )
             panel.set_xticks(ticks, [str(tick) for tick in ticks])
             panel.minorticks_off()

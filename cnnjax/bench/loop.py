@@ -15,6 +15,7 @@ from rich import box
 from rich.table import Table
 
 from cnnjax import config as configs
+from cnnjax.bench.bound import Bound
 from cnnjax.data import pipeline
 from cnnjax.data.arrays import Arrays
 from cnnjax.train.program import Program
@@ -41,22 +42,6 @@ class Row:
     def each(self) -> float:
         """Seconds an image: the median turn."""
         return statistics.median(self.seconds) / self.images
-
-
-@dataclasses.dataclass(frozen=True)
-class Bound:
-    """The time of one row over that of another.
-
-    Attributes:
-      name, over: the rows.
-      ratio: as measured.
-      most: the largest that is accepted.
-    """
-
-    name: str
-    over: str
-    ratio: float
-    most: float
 
 
 BOUNDS = (
@@ -129,20 +114,18 @@ def measure(recipe: pathlib.Path, settings: list[str], turns: int, say: Callable
 def bounds(rows: list[Row]) -> list[Bound]:
     """What must hold of them."""
     each = {row.name: row.each for row in rows}
-    return [Bound(name, over, each[name] / each[over], most) for name, over, most in BOUNDS]
+    return [Bound(f"{name}, to {over}", each[name] / each[over], most) for name, over, most in BOUNDS]
 
 
 def table(rows: list[Row], caption: str) -> Table:
-    """Images a second, and the bounds."""
+    """Images a second, and the time of one relative to the first row's."""
     view = Table(
         title="around the training step", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, caption=caption
     )
-    for name in ("", "images/s", "low–high", "relative", "≤"):
+    for name in ("", "images/s", "low–high", "relative time"):
         view.add_column(name, justify="right" if name else "left", no_wrap=not name)
-    base = rows[0].each
-    most = {bound.name: f"{bound.most}" for bound in bounds(rows)}
     for row in rows:
         rates = [row.images / each for each in row.seconds]
         spread = f"{min(rates):,.0f}–{max(rates):,.0f}"
-        view.add_row(row.name, f"{1 / row.each:,.0f}", spread, f"{row.each / base:.3f}", most.get(row.name, ""))
+        view.add_row(row.name, f"{1 / row.each:,.0f}", spread, f"{row.each / rows[0].each:.3f}")
     return view

@@ -5,14 +5,14 @@ A peer builds its network, warms up, prints ``{"version", "first_s", ...}``, and
 drift hits them alike.
 """
 
+import contextlib
 import json
-import os
 import pathlib
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from cnnjax import errors
 
@@ -21,11 +21,13 @@ SETTLE_S = 0.3
 TURN_S = 0.5
 """A turn is about as long, so that the clock and the caches' first misses do not count."""
 
+Name = TypeVar("Name", bound=Hashable)
 
-def take_turns(peers: Mapping[str, "Peer"], turns: int) -> dict[str, list[float]]:
+
+def take_turns(peers: Mapping[Name, "Peer"], turns: int) -> dict[Name, list[float]]:
     """Seconds a step of each peer and turn: A B C A B C ..."""
     steps = {name: max(1, round(TURN_S / peer.time(2))) for name, peer in peers.items()}
-    times: dict[str, list[float]] = {name: [] for name in peers}
+    times: dict[Name, list[float]] = {name: [] for name in peers}
     for _ in range(turns):
         for name, peer in peers.items():
             time.sleep(SETTLE_S)
@@ -40,28 +42,29 @@ class Peer:
       name: for messages.
       command: what to run; the request is its last argument.
       request: what to build.
-      environment: variables on top of this process's.
+
+    Raises:
+      UserError: it does not run.
     """
 
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        request: Mapping[str, Any],
-        environment: Mapping[str, str] | None = None,
-    ):
+    def __init__(self, name: str, command: Sequence[str], request: Mapping[str, Any]):
         self.name = name
-        # A file, not a pipe: nobody reads it while the peer works, and a full pipe would stop it.
-        self._complaints = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed with the peer
-        self._process = subprocess.Popen(
-            [*command, json.dumps(request)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._complaints,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        )
-        self.info = self._read()
+        with contextlib.ExitStack() as opened:
+            # A file, not a pipe: nobody reads it while the peer works, and a full pipe would stop it.
+            self._complaints = opened.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
+            try:
+                self._process = subprocess.Popen(
+                    [*command, json.dumps(request)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._complaints,
+                    text=True,
+                )
+            except OSError as error:
+                raise errors.UserError(f"{name}: {command[0]} cannot be run: {error.strerror}") from error
+            opened.callback(self._kill)
+            self.info = self._read()
+            self._opened = opened.pop_all()
 
     def time(self, steps: int) -> float:
         """Seconds that a step takes, on average over ``steps``."""
@@ -73,8 +76,9 @@ class Peer:
 
     def _ask(self, what: Mapping[str, Any]) -> float:
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(what) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended; what it said is read
+            self._process.stdin.write(json.dumps(what) + "\n")
+            self._process.stdin.flush()
         return float(self._read()["seconds"])
 
     def peak_bytes(self) -> int:
@@ -84,11 +88,16 @@ class Peer:
             return 0
         return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
 
-    def close(self) -> None:
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         """Ends it."""
+        self._opened.close()
+
+    def _kill(self) -> None:
         self._process.kill()
         self._process.communicate()
-        self._complaints.close()
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout

@@ -1,5 +1,6 @@
 """The training step against PyTorch's, on the same cores, in one run."""
 
+import contextlib
 import dataclasses
 import pathlib
 import statistics
@@ -93,26 +94,25 @@ def compare(
     Raises:
       UserError: PyTorch runs in no mode, or ours does not run.
     """
-    request = {"network": case.network, "size": case.size, "batch": case.batch, "cores": machine.cores()}
-    ours = Peer("cnnjax", [sys.executable, "-m", "cnnjax.bench.jax_peer"], {**request, "form": form})
-    peers, failed = {"": ours}, {}
+    request = {"size": case.size, "batch": case.batch, "cores": machine.cores()}
     # How a stage is compiled here is nothing to PyTorch.
     network = {key: value for key, value in case.network.items() if key not in ("scan", "keep")}
-    for mode in modes:
-        try:
-            theirs = {**request, "network": network, "mode": mode, "threads": len(machine.cores())}
-            peers[mode] = Peer(f"torch, {mode}", [str(torch_python), str(SCRIPT)], theirs)
-        except (errors.UserError, OSError) as error:
-            failed[mode] = str(error)
-            say(f"{case.name}: {error}")
-    try:
-        if len(peers) == 1:
+    failed = {}
+    with contextlib.ExitStack() as opened:
+        peers: dict[str, Peer] = {}
+        for mode in modes:
+            try:
+                theirs = {**request, "network": network, "mode": mode, "threads": len(machine.cores())}
+                peers[mode] = opened.enter_context(Peer(f"torch, {mode}", [str(torch_python), str(SCRIPT)], theirs))
+            except errors.UserError as error:
+                failed[mode] = str(error)
+                say(f"{case.name}: {error}")
+        if not peers:
             raise errors.UserError(f"PyTorch does not run: {next(iter(failed.values()))}")
+        ours = {**request, "network": case.network, "form": form}
+        peers[""] = opened.enter_context(Peer("cnnjax", [sys.executable, "-m", "cnnjax.bench.jax_peer"], ours))
         times = take_turns(peers, turns)
-        versions = tuple(dict.fromkeys(peer.info["version"] for peer in peers.values()))
-    finally:
-        for peer in peers.values():
-            peer.close()
+        versions = tuple(dict.fromkeys(peer.info["version"] for peer in reversed(peers.values())))
     return Result(case, times.pop(""), times, versions, failed)
 
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from cnnjax import errors
-from cnnjax.bench import growth, growth_report
+from cnnjax.bench import bound, growth, growth_report
 from cnnjax.bench.growth import Curve, Point
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def test_the_error_of_an_exponent_is_that_of_least_squares() -> None:
 
 
 def test_bounds_are_ratios_of_what_was_measured() -> None:
-    found = {bound.text: (round(bound.ratio, 6), bound.kept) for bound in growth.bounds(KNOWN)}
+    found = {each.text: (round(each.ratio, 6), each.kept) for each in growth.bounds(KNOWN)}
     assert found == {
         "compile time, 1202 layers to 110": (1.2, True),
         "compile time, 1202 layers to 20": (1.44, True),
@@ -75,11 +75,12 @@ def test_the_curves_have_what_the_bounds_need_and_names_of_their_own() -> None:
 
 
 def test_tables_show_points_exponents_and_bounds() -> None:
-    text = render(growth_report.table(KNOWN), growth_report.bounds_table(growth.bounds(KNOWN)))
+    text = render(growth_report.table(KNOWN), bound.table(growth.bounds(KNOWN)))
     assert "depth 1202" in text
     assert "1.00 ± 0.00" in text  # step time over depth
     assert text.count("kept") == 4
-    assert text.count("lost") == 1
+    assert text.count("exceeded") == 1
+    assert bound.lost(growth.bounds(KNOWN)) == ["step time, 110 layers scanned to unrolled: 2.2, at most 1.1"]
 
 
 def test_sweeps_are_counted_in_arms_an_hour() -> None:

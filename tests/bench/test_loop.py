@@ -33,7 +33,7 @@ def test_bounds_compare_times_of_an_image() -> None:
         Row("one step, BN groups of a piece", 64, [4.0]),
         Row(loop.BOUNDS[2][0], 64, [3.0]),
     ]
-    assert [(bound.ratio, bound.ratio <= bound.most) for bound in loop.bounds(rows)] == [
+    assert [(bound.ratio, bound.kept) for bound in loop.bounds(rows)] == [
         (0.125, False),
         (0.5, True),
         (0.75, True),

@@ -60,3 +60,8 @@ def test_a_python_without_torch_is_one_line():
         errors.UserError, match=r"PyTorch does not run: torch, nchw ended with status 1: .*No module named"
     ):
         step.compare(TINY, pathlib.Path(sys.executable), "canonical", turns=1, say=lambda line: None, modes=("nchw",))
+
+
+def test_a_python_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(errors.UserError, match=r"torch, nchw: .*none cannot be run: No such file or directory"):
+        step.compare(TINY, tmp_path / "none", "canonical", turns=1, say=lambda line: None, modes=("nchw",))
