@@ -12,6 +12,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cnnjax.nn.conv import CONVOLUTION
 
@@ -107,6 +108,10 @@ def _slice(leaf: Any, index: int) -> Any:
     return leaf[index]
 
 
+def _together(*leaves: Any) -> Any:
+    return (np if isinstance(leaves[0], np.ndarray) else jnp).stack(leaves)
+
+
 def _unstack(tree: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, node in tree.items():
@@ -126,7 +131,7 @@ def _stack(tree: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
         blocks = _blocks(key)
         if blocks is not None:
             each = [_stack(tree[f"block{number}"], form) for number in blocks]
-            stacked[key] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+            stacked[key] = jax.tree.map(_together, *each)
         elif isinstance(form, dict):
             stacked[key] = _stack(tree[key], form)
         else:

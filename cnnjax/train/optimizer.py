@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import optax
 
 from cnnjax import config as configs
@@ -54,14 +54,10 @@ def multipliers(params: Any, patterns: Sequence[tuple[str, float]]) -> Any:
             f"(patterns: {', '.join(pattern for pattern, _ in patterns)})"
         )
 
-    def broadcastable(name: str, leaf: Any) -> jax.Array:
-        return jnp.full((1,) * leaf.ndim, decide(name), jnp.float32)
-
-    flat = stacking.names(params)
-    each = {name: broadcastable(name, leaf) for name, leaf in flat.items()}
-    treedef = jax.tree.structure(stacking.unstack(params))
-    order = list(flat)
-    tree = stacking.stack(jax.tree.unflatten(treedef, [each[name] for name in order]), like=params)
+    # Shapes for leaves and numpy for multipliers: in a traced step neither may cost an operation a block.
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), params)
+    each = [np.full((1,) * leaf.ndim, decide(name), np.float32) for name, leaf in stacking.names(shapes).items()]
+    tree = stacking.stack(jax.tree.unflatten(jax.tree.structure(stacking.unstack(shapes)), each), like=params)
     if unused := [pattern for pattern, _ in patterns if pattern not in used]:
         raise errors.UserError(f"optimizer.decay_multipliers: nothing is decided by {', '.join(map(repr, unused))}")
     return tree

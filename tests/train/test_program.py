@@ -70,6 +70,17 @@ def lowered(program: Program, state: Any, sums: Any) -> Any:
     return program._run_compiled.lower(state, sums, data, jax.numpy.arange(len(data["label"])), *numbers)
 
 
+def test_the_program_does_not_grow_with_depth(recipe: configs.ConfigDict) -> None:
+    """Scanned stages, their weight decay included: as many instructions for 1202 layers as for 32; unrolled, many more."""
+
+    def instructions(depth: int, scan: bool = True) -> int:
+        program = Program(configs.override(recipe, {"model.depth": depth, "model.scan": scan}))
+        return lowered(program, program.abstract, jax.eval_shape(program.zero)).as_text().count("\n")
+
+    assert instructions(1202) == instructions(32)
+    assert instructions(32, scan=False) > 1.3 * instructions(32)
+
+
 def test_every_byte_of_the_state_is_aliased(program: Program) -> None:
     """The new state takes the memory of the old one; of the metric's three sums nothing is donated."""
     state, sums = program.init(0), program.zero()
