@@ -49,5 +49,5 @@ def cache_folder() -> pathlib.Path:
     """Where what can be made again is kept: ``$CNNJAX_CACHE_DIR``, or ``cnnjax`` in the user's cache folder."""
     chosen = os.environ.get("CNNJAX_CACHE_DIR")
     if chosen:
-        return pathlib.Path(chosen)
+        return pathlib.Path(chosen).expanduser()
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cnnjax"

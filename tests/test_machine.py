@@ -1,9 +1,12 @@
 """What a process does with its cores and its memory."""
 
+import pathlib
 import subprocess
 import sys
 
 import pytest
+
+from cnnjax import machine
 
 FAULTS = """
 import resource, sys
@@ -26,3 +29,9 @@ def test_memory_that_was_freed_is_used_again_without_faults():
         done = subprocess.run([sys.executable, "-c", FAULTS, what], capture_output=True, text=True, check=True)
         faults[what] = int(done.stdout)
     assert faults["keep"] < faults["return"] / 20
+
+
+def test_the_cache_folder_may_be_written_with_a_tilde(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    monkeypatch.setenv("CNNJAX_CACHE_DIR", "~/kept")
+    assert machine.cache_folder() == pathlib.Path("/somewhere/kept")

@@ -14,7 +14,7 @@ from jax import lax
 from cnnjax import config as configs
 from cnnjax import data, errors, models
 from cnnjax.data import pipeline
-from cnnjax.nn import norm, onednn
+from cnnjax.nn import norm, onednn, stacking
 from cnnjax.tasks.classification import Classification
 from cnnjax.train import checkpoint, compiler, optimizer, parallel, schedule, state, step
 
@@ -67,6 +67,8 @@ class Program:
 
         if execution.grad_reduce_dtype not in step.REDUCE_DTYPES:
             raise errors.unknown("execution.grad_reduce_dtype", execution.grad_reduce_dtype, step.REDUCE_DTYPES)
+        if execution.keep not in stacking.KEPT:
+            raise errors.unknown("execution.keep", execution.keep, stacking.KEPT)
 
         sets = sets or {
             name: data.load(config.dataset.name, config.dataset[name], execution.data_dir) for name in ("train", "test")
@@ -80,7 +82,9 @@ class Program:
         self.task = Classification(*_statistics(train.images), config.task.pad, flip)
 
         model = models.create(**config.model, num_classes=train.num_classes)
-        if execution.accumulate < 1 or batch % (execution.accumulate * len(self.layout.devices)):
+        if execution.accumulate < 1:
+            raise errors.UserError(f"execution.accumulate is at least 1, not {execution.accumulate}")
+        if batch % (execution.accumulate * len(self.layout.devices)):
             of = f" of {len(self.layout.devices)} devices' shares" if len(self.layout.devices) > 1 else ""
             raise errors.UserError(
                 f"execution.accumulate = {execution.accumulate} does not divide a batch of {batch}{of}"
@@ -91,6 +95,8 @@ class Program:
         if platform == "cpu" and (refused := compiler.failure()):
             note(f"training is slower: this jaxlib does not take an option of the compiler ({refused})")
         self.compiler_options = compiler.options(platform) if self.layout.mapping == "jit" else {}
+        if compiler.options(platform) != self.compiler_options:
+            note("training is slower than with execution.parallel=jit: pmap takes no options of the compiler")
         self.conv_form = _conv_form(execution.cpu_convolution, self.layout, note)
         placed: dict[str, Any] = {"bn_axis": self.layout.axis, "conv_form": self.conv_form, "keep": execution.keep}
         self.model = model.clone(**{key: value for key, value in placed.items() if hasattr(model, key)})

@@ -137,6 +137,8 @@ def test_metric_counts_every_example_of_the_batches(program: Program) -> None:
         ({"optimizer.decay_multipliers": (("kernel$", 1.0),)}, "nothing matches"),
         ({"evaluation.batch_size": 0}, "expected at least 1"),
         ({"execution.devices": 9}, "execution.devices = 9, but there are 8"),
+        ({"execution.accumulate": 0}, "execution.accumulate is at least 1, not 0"),
+        ({"execution.keep": "block"}, "unknown execution.keep 'block'; did you mean blocks"),
         ({"execution.parallel": "xmap"}, "unknown execution.parallel 'xmap'"),
     ],
 )
