@@ -58,7 +58,7 @@ def test_pieces_of_a_mesh_leave_every_example_on_its_device(recipe) -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ({"execution.accumulate": 0}, "execution.accumulate = 0 does not divide a batch of 64"),
+        ({"execution.accumulate": 0}, "execution.accumulate is at least 1, not 0"),
         ({"execution.accumulate": 3}, "execution.accumulate = 3 does not divide a batch of 64"),
         (
             {"execution.accumulate": 16, "execution.devices": 8},
