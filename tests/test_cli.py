@@ -55,7 +55,10 @@ BAD: dict[str, tuple[list[object], str]] = {
     ),
     "recipe of the growth of sweeps": (["bench", "growth", "--recipe", "no.py"], "unknown recipe 'no.py'"),
     "recipe of a benchmark": (["bench", "loop", "--recipe", "no.py"], "unknown recipe 'no.py'"),
-    "what is kept": (["train", DIGITS, "--config.execution.keep=block"], "unknown execution.keep 'block'; did you mean blocks?"),
+    "what is kept": (
+        ["train", DIGITS, "--config.execution.keep=block"],
+        "unknown execution.keep 'block'; did you mean blocks?",
+    ),
     "pieces": (["train", DIGITS, "--config.execution.accumulate=5"], "accumulate = 5 does not divide a batch of 32"),
     "no recipe": (["train"], "the following arguments are required: config"),
     "recipe": (["train", DIGITS.with_name("resnet_cifar_digit.py")], "did you mean"),
