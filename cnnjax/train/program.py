@@ -104,7 +104,9 @@ class Program:
         self.steps = self.duration(config.duration, "duration")
         self.schedule = schedule.make(config.schedule, self.steps_per_epoch, batch)
         self.optimizer = optimizer.make(config.optimizer, self.schedule)
-        self.abstract = jax.eval_shape(self._init, 0)
+        # Each kernel's random generator is compiled for itself; optimised less, that takes a quarter of the time.
+        self._init_compiled = jax.jit(self._init, compiler_options={"xla_backend_optimization_level": 1})
+        self.abstract = self._init_compiled.eval_shape(jnp.int32(0))
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.abstract.params))
         optimizer.multipliers(self.abstract.params, config.optimizer.decay_multipliers)
 
@@ -115,8 +117,6 @@ class Program:
             name: self.layout.put(pipeline.padded_batches(len(each.labels), config.evaluation.batch_size))
             for name, each in sets.items()
         }
-        # Each kernel's random generator is compiled for itself; optimised less, that takes a quarter of the time.
-        self._init_compiled = jax.jit(self._init, compiler_options={"xla_backend_optimization_level": 1})
         self._run_compiled = self.layout.compile(self._run, donate=(0,))
         self._evaluate_compiled = self.layout.compile(self._evaluate)
         self._finite = jax.jit(checkpoint.all_finite)
