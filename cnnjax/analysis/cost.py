@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.extend import core
+from jax.interpreters import partial_eval
 
 
 def macs(function: Callable[..., Any], *arguments: Any) -> int:
@@ -24,15 +25,17 @@ def macs(function: Callable[..., Any], *arguments: Any) -> int:
 
 
 def forward(model: nn.Module, input_shape: Sequence[int]) -> int:
-    """MACs of a network's evaluation of images ``[N, H, W, C]``."""
+    """MACs that the logits of images ``[N, H, W, C]`` take; auxiliary classifiers are not among them."""
     return size(model, input_shape)[1]
 
 
 def size(model: nn.Module, input_shape: Sequence[int]) -> tuple[int, int]:
-    """Parameters of a network, and MACs of its evaluation of images ``[N, H, W, C]``."""
+    """Parameters of a network, auxiliary classifiers included, and MACs of :func:`forward`."""
     images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), macs(model.apply, variables, images)
+    traced = jax.make_jaxpr(lambda *arguments: model.apply(*arguments)[0])(variables, images).jaxpr
+    needed, _ = partial_eval.dce_jaxpr(traced, [True])
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), _macs(needed)
 
 
 def _macs(jaxpr: Any) -> int:

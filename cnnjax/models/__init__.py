@@ -1,6 +1,21 @@
 """The networks, one file a paper."""
 
+from cnnjax.models import alexnet as alexnet
+from cnnjax.models import bn_inception as bn_inception
+from cnnjax.models import darknet as darknet
+from cnnjax.models import googlenet as googlenet
+from cnnjax.models import inception as inception
+from cnnjax.models import inception_v4 as inception_v4
+from cnnjax.models import lenet as lenet
+from cnnjax.models import nin as nin
+from cnnjax.models import perceptron as perceptron
 from cnnjax.models import resnet as resnet
+from cnnjax.models import senet as senet
+from cnnjax.models import small as small
+from cnnjax.models import spp as spp
+from cnnjax.models import vgg as vgg
+from cnnjax.models import xception as xception
+from cnnjax.models import zfnet as zfnet
 from cnnjax.models.registry import create as create
 from cnnjax.models.registry import entries as entries
 from cnnjax.models.registry import entry as entry

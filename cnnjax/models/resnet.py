@@ -1,93 +1,111 @@
 """Deep Residual Learning for Image Recognition (He, Zhang, Ren, Sun 2015).
 
-§4.2, the CIFAR-10 family of depth 6n + 2: a 3×3 convolution with 16 maps; three stages of n blocks of two 3×3
-convolutions with 16, 32 and 64 maps, the first block of the second and third stage at stride 2; global average pooling;
-one fully connected layer. Batch normalisation after every convolution and before the activation (§3.4), no dropout.
+§4.1, the ImageNet networks (Table 1): a 7×7 convolution at stride 2 and a 3×3 max pool; four stages of blocks with 64, 128,
+256 and 512 maps, two 3×3 convolutions each (18 and 34 layers) or a bottleneck of 1×1, 3×3 and four times as many 1×1 (50,
+101, 152); global average pooling; one fully connected layer. Shortcut A in Table 2, B in the networks of 50 and more layers.
 
-The plain twin has the same layers and no shortcuts. With shortcut A, which the paper uses here, the two have the same
-parameters.
+§4.2, the CIFAR-10 family of depth 6n + 2: a 3×3 convolution with 16 maps; three stages of n blocks of two 3×3
+convolutions with 16, 32 and 64 maps; the same head. Shortcut A.
+
+In both the first block of a later stage is at stride 2; batch normalisation after every convolution and before the activation
+(§3.4), no dropout. The plain twins have the same layers and no shortcuts; with shortcut A, which adds nothing to learn, the two
+have the same parameters.
 
 Departures: the running variance is a moving average of the biased one, as at training; Caffe's, which the authors used, and
 PyTorch's is of the unbiased one. The momentum and the epsilon of batch normalisation are ours: the paper gives neither.
-Popular ports differ: projections (B) instead of A; new channels padded on both sides instead of
-at the end; ResNets of 11 M parameters that are called "ResNet-18 for CIFAR" and are another network.
-
-The names 18, 34, 50, 101 and 152 belong to the ImageNet networks of §4.1.
+Popular ports differ: the stride of a bottleneck on its 3×3 convolution (``stride_on="3x3"``, called v1.5) instead of its first
+1×1; on CIFAR, projections (B) instead of A, also of 3×3 (B3); new channels padded on both sides instead of at the end; ResNets
+of 11 M parameters that are called "ResNet-18 for CIFAR" and are another network.
 """
 
-import functools
-import math
-from collections.abc import Callable
-
-import flax.linen as nn
-import jax
+from typing import ClassVar
 
 from cnnjax import errors
 from cnnjax.models import registry
-from cnnjax.nn import initialisers
-from cnnjax.nn.conv import Conv
-from cnnjax.nn.norm import BatchNorm
-from cnnjax.nn.shortcut import KINDS, Shortcut
+from cnnjax.nn.network import Network
+from cnnjax.nn.rows import Conv, Dense, GlobalPool, Pool, Row, Rows, SqueezeExcite
+from cnnjax.nn.shortcut import KINDS, Block
 from cnnjax.nn.stacking import KEPT, Stage
 
-_DTYPES = ("bfloat16", "float16", "float32", "float64")
+PLACES = {
+    "standard": "at the end of the residual branch",
+    "pre": "at its beginning",
+    "post": "after the sum and its activation",
+    "identity": "on the shortcut",
+}
+"""Of squeeze-and-excitation in a block. Hu et al. 2017, §6.4 and Fig. 5."""
 
 
-class BasicBlock(nn.Module):
-    """Two 3×3 convolutions and a shortcut around them (Fig. 2 and Fig. 5 left): ``relu(F(x) + x)``.
+class _Residual(Network):
+    """What both families share.
 
     Attributes:
-      features: channels of both convolutions.
-      shortcut: see :data:`cnnjax.nn.shortcut.KINDS`; ``"none"`` gives ``relu(F(x))``.
-      conv: makes a convolution without bias.
-      norm: makes a normalisation.
-      strides: of the first convolution and of the shortcut.
+      shortcut: see :data:`cnnjax.nn.shortcut.KINDS`; ``"none"`` is the plain network.
+      width: maps of the first stage; each later one has twice as many.
+      scan: whether the identical blocks of a stage are one scanned block, see `cnnjax.nn.stacking`.
+      keep: what is kept for the backward pass, see :data:`cnnjax.nn.stacking.KEPT`.
+      se_ratio: of squeeze-and-excitation, see `cnnjax.models.senet`; 0: none.
+      se_place: of :data:`PLACES`.
     """
 
-    features: int
-    shortcut: str
-    conv: Callable[..., nn.Module]
-    norm: Callable[..., nn.Module]
-    strides: tuple[int, int] = (1, 1)
+    shortcut: str = "A"
+    width: int = 16
+    scan: bool = False
+    keep: str = "all"
+    se_ratio: int = 0
+    se_place: str = "standard"
+    batch_norm: bool = True
 
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        y = self.conv(self.features, (3, 3), self.strides, name="conv1")(x)
-        y = nn.relu(self.norm(name="norm1")(y, train))
-        y = self.conv(self.features, (3, 3), name="conv2")(y)
-        y = self.norm(name="norm2")(y, train)
-        if self.shortcut != "none":
-            y += Shortcut(self.shortcut, self.features, self.strides, self.conv, self.norm, name="shortcut")(x, train)
-        return nn.relu(y)
+    def __post_init__(self) -> None:
+        if self.shortcut not in KINDS:
+            raise errors.unknown("shortcut", self.shortcut, KINDS)
+        if self.keep not in KEPT:
+            raise errors.unknown("keep", self.keep, KEPT)
+        if self.width < 1 or self.num_classes < 1:
+            raise errors.UserError(f"width and num_classes are at least 1, not {self.width} and {self.num_classes}")
+        if self.se_place not in PLACES:
+            raise errors.unknown("se_place", self.se_place, PLACES)
+        if self.se_ratio < 0:
+            raise errors.UserError(f"se_ratio is at least 1, or 0 for none, not {self.se_ratio}")
+        super().__post_init__()
+
+    def block(self, features: int, strides: tuple[int, int]) -> Block:
+        """Two 3×3 convolutions (Fig. 2 and Fig. 5 left)."""
+        body = (Conv("conv1", features, 3, strides), Conv("conv2", features, 3, activation="identity"))
+        return self.excited(body, self.shortcut, features, strides)
+
+    def excited(self, body: tuple[Row, ...], kind: str, features: int, strides: tuple[int, int]) -> Block:
+        """A block with squeeze-and-excitation, where the network has it."""
+        rows = {
+            place: (SqueezeExcite(ratio=self.se_ratio),) if self.se_ratio and place == self.se_place else ()
+            for place in PLACES
+        }
+        return Block((*rows["pre"], *body, *rows["standard"]), kind, features, strides, rows["identity"], rows["post"])
+
+    def stages(self, blocks: tuple[int, ...]) -> list[Row]:
+        """Stages of so many blocks."""
+        found: list[Row] = []
+        for number, count in enumerate(blocks, start=1):
+            features, strides = self.width * 2 ** (number - 1), (2, 2) if number > 1 else (1, 1)
+            first, rest = self.block(features, strides), self.block(features, (1, 1))
+            found.append(Stage(f"stage{number}", first, rest, count, self.scan, self.keep))
+        return found
+
+    def head(self) -> list[Row]:
+        """Global average pooling and the classifier."""
+        return [GlobalPool(), Dense("classifier", self.num_classes, "identity")]
 
 
-class CifarResNet(nn.Module):
+class CifarResNet(_Residual):
     """The network of §4.2.
 
     Attributes:
       depth: 6n + 2 weighted layers, projections not counted.
-      shortcut: see :data:`cnnjax.nn.shortcut.KINDS`; ``"none"`` is the plain network.
-      num_classes: size of the output.
-      width: maps of the first stage; the others have two and four times as many.
-      scan: whether the identical blocks of a stage are one scanned block, see :mod:`cnnjax.nn.stacking`.
-      keep: what is kept for the backward pass, see :data:`cnnjax.nn.stacking.KEPT`.
-      dtype: of the computations; parameters and statistics are float32.
-      conv_form: see :func:`cnnjax.nn.conv.conv2d`.
-      bn_group, bn_axis, bn_momentum, bn_epsilon: see :class:`cnnjax.nn.norm.BatchNorm`.
     """
 
     depth: int = 20
-    shortcut: str = "A"
     num_classes: int = 10
-    width: int = 16
-    scan: bool = False
-    keep: str = "all"
-    dtype: str = "float32"
-    conv_form: str = "canonical"
-    bn_group: int = 0
-    bn_axis: str | None = None
-    bn_momentum: float = 0.9
-    bn_epsilon: float = 1e-5
+    input_shape: ClassVar[tuple[int, int, int]] = (32, 32, 3)
 
     def __post_init__(self) -> None:
         if self.depth < 8 or (self.depth - 2) % 6:
@@ -96,57 +114,62 @@ class CifarResNet(nn.Module):
                 f"the depth of a CIFAR ResNet is 6n + 2 (8, 14, 20, ...), not {self.depth}; "
                 f"the nearest are {below} and {below + 6}"
             )
-        if self.shortcut not in KINDS:
-            raise errors.unknown("shortcut", self.shortcut, KINDS)
-        if self.keep not in KEPT:
-            raise errors.unknown("keep", self.keep, KEPT)
-        if self.dtype not in _DTYPES:
-            raise errors.unknown("dtype", self.dtype, _DTYPES)
-        if self.width < 1 or self.num_classes < 1:
-            raise errors.UserError(f"width and num_classes are at least 1, not {self.width} and {self.num_classes}")
-        if not 0 <= self.bn_momentum <= 1:
-            raise errors.UserError(f"bn_momentum lies in 0 ... 1, not {self.bn_momentum}")
-        if not 0 < self.bn_epsilon < math.inf:
-            raise errors.UserError(f"bn_epsilon is larger than 0, not {self.bn_epsilon}")
         super().__post_init__()
 
-    @nn.compact
-    def __call__(
-        self, images: jax.Array, train: bool = False, freeze_bn: bool = False
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Logits ``[N, num_classes]`` of ``images [N, H, W, C]``, and the taps ``stage1``, ``stage2``, ``stage3``.
+    def table(self) -> Rows:
+        return [Conv("conv1", self.width, 3), *self.stages(((self.depth - 2) // 6,) * 3), *self.head()]
 
-        Args:
-          images: preprocessed; any size that can be halved twice.
-          train: training behaviour; writes to ``batch_stats``.
-          freeze_bn: batch normalisation keeps to its running statistics, also in training.
 
-        Raises:
-          UserError: JAX does not compute in ``dtype``.
-        """
-        if jax.dtypes.canonicalize_dtype(self.dtype) != self.dtype:
-            raise errors.UserError(f"dtype {self.dtype} wants JAX_ENABLE_X64=1; without it JAX computes in float32")
-        conv = functools.partial(Conv, use_bias=False, dtype=self.dtype, form=self.conv_form)
-        norm = functools.partial(
-            BatchNorm,
-            group=self.bn_group,
-            axis=self.bn_axis,
-            momentum=self.bn_momentum,
-            epsilon=self.bn_epsilon,
-            dtype=self.dtype,
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+"""Depth → blocks of each stage. He et al. 2015, Table 1."""
+
+STRIDES_ON = ("1x1", "3x3")
+
+
+class ResNet(_Residual):
+    """The network of §4.1.
+
+    Attributes:
+      depth: of :data:`BLOCKS`.
+      bottleneck: whether blocks are bottlenecks.
+      padded_pool: whether the first pool is padded (the maps of the paper do not tell), or lets its last window reach over the
+        end, as Caffe does.
+      stride_on: which convolution of a bottleneck has the stride: ``"1x1"``, its first (the paper), or ``"3x3"`` (v1.5).
+    """
+
+    depth: int = 50
+    shortcut: str = "B"
+    width: int = 64
+    bottleneck: bool = True
+    stride_on: str = "1x1"
+    padded_pool: bool = True
+
+    def __post_init__(self) -> None:
+        if self.depth not in BLOCKS:
+            raise errors.unknown("depth", str(self.depth), map(str, BLOCKS))
+        if self.stride_on not in STRIDES_ON:
+            raise errors.unknown("stride_on", self.stride_on, STRIDES_ON)
+        super().__post_init__()
+
+    def block(self, features: int, strides: tuple[int, int]) -> Block:
+        """Two 3×3 convolutions, or a bottleneck (Fig. 5 right)."""
+        if not self.bottleneck:
+            return super().block(features, strides)
+        first, second = (strides, (1, 1)) if self.stride_on == "1x1" else ((1, 1), strides)
+        body = (
+            Conv("conv1", features, 1, first),
+            Conv("conv2", features, 3, second),
+            Conv("conv3", 4 * features, 1, activation="identity"),
         )
-        bn_train = train and not freeze_bn
-        x = conv(self.width, (3, 3), name="conv1")(images.astype(self.dtype))
-        x = nn.relu(norm(name="norm1")(x, bn_train))
-        taps = {}
-        for number, strides in enumerate([(1, 1), (2, 2), (2, 2)], start=1):
-            features = self.width * 2 ** (number - 1)
-            block = functools.partial(BasicBlock, features, self.shortcut, conv, norm)
-            stage = Stage(block, (self.depth - 2) // 6, strides, self.scan, self.keep, name=f"stage{number}")
-            taps[f"stage{number}"] = x = stage(x, bn_train)
-        x = x.mean(axis=(1, 2))
-        x = nn.Dense(self.num_classes, kernel_init=initialisers.he_normal, dtype=self.dtype, name="classifier")(x)
-        return x, taps
+        return self.excited(body, self.shortcut, 4 * features, strides)
+
+    def table(self) -> Rows:
+        return [
+            Conv("conv1", self.width, 7, 2),
+            Pool("pool1", padding=1) if self.padded_pool else Pool("pool1", ceil=True),
+            *self.stages(BLOCKS[self.depth]),
+            *self.head(),
+        ]
 
 
 registry.register(
@@ -157,4 +180,21 @@ for _depth in (20, 32, 44, 56, 110, 1202):
     registry.register(f"resnet{_depth}", CifarResNet, f"resnet_cifar of depth {_depth}; Table 6", depth=_depth)
     registry.register(
         f"plain{_depth}", CifarResNet, f"plain_cifar of depth {_depth}; §4.2", depth=_depth, shortcut="none"
+    )
+for _depth in BLOCKS:
+    registry.register(
+        f"resnet{_depth}",
+        ResNet,
+        f"residual network of {_depth} layers; He et al. 2015, §4.1, Table 1",
+        depth=_depth,
+        bottleneck=_depth >= 50,
+    )
+for _depth in (18, 34):
+    registry.register(
+        f"plain{_depth}",
+        ResNet,
+        f"plain network of {_depth} layers; He et al. 2015, §4.1",
+        depth=_depth,
+        bottleneck=False,
+        shortcut="none",
     )

@@ -216,7 +216,7 @@ class Conv(nn.Module):
       groups: see :func:`conv2d`.
       use_bias: off in front of batch normalisation, which would remove it.
       dtype: computations are made in it; parameters are float32.
-      kernel_init: see :mod:`cnnjax.nn.initialisers`.
+      kernel_init, bias_init: see :mod:`cnnjax.nn.initialisers`.
       form: see :func:`conv2d`.
     """
 
@@ -229,6 +229,7 @@ class Conv(nn.Module):
     use_bias: bool = True
     dtype: Any = jnp.float32
     kernel_init: nn.initializers.Initializer = initialisers.he_normal
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros_init()
     form: str = "canonical"
 
     @nn.compact
@@ -240,5 +241,5 @@ class Conv(nn.Module):
         y = conv2d(x, kernel, self.strides, padding, self.dilation, self.groups, self.form)
         y = checkpoint_name(y, CONVOLUTION)
         if self.use_bias:
-            y += self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32).astype(self.dtype)
+            y += self.param("bias", self.bias_init, (self.features,), jnp.float32).astype(self.dtype)
         return y

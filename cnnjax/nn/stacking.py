@@ -5,9 +5,10 @@ all of them, stacked along the first axis, under a key that says which blocks: `
 checkpoints only the unstacked names are seen (``stage2/block7/conv1``): :func:`unstack` and :func:`stack` convert.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax.nn.conv import CONVOLUTION
+from cnnjax.nn.rows import Settings
 
 KEPT = {
     "all": None,
@@ -27,48 +29,68 @@ convolutions (normalisation and activation are computed again: cheaper than to w
 _STACKED = re.compile(r"block(\d+)_to_(\d+)")
 
 
-class Stage(nn.Module):
-    """``block1``, which may change the shape, then identical blocks that keep it.
+class Buildable(Protocol):
+    """A block, as data; see `cnnjax.nn.shortcut.Block`."""
+
+    def module(self, settings: Settings, name: str) -> nn.Module:
+        """The block under a name, to be applied to ``x``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A row of a network's table: ``block1``, which may change the shape, then identical blocks that keep it.
 
     Attributes:
-      block: makes a block; called with ``strides`` and ``name``. A block maps ``(x, train)`` to an array.
-      blocks: how many.
-      strides: of the first block.
+      name: of the scope.
+      first: the first block.
+      rest: what the others are.
+      blocks: how many in all.
       scan: whether the others are one scanned block with stacked parameters.
       keep: what is kept for the backward pass, see :data:`KEPT`.
     """
 
-    block: Callable[..., nn.Module]
+    name: str
+    first: Buildable
+    rest: Buildable
     blocks: int
-    strides: tuple[int, int] = (1, 1)
     scan: bool = False
     keep: str = "all"
 
+    def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
+        return _Stage(self, settings, name=self.name)(x)
+
+
+class _Stage(nn.Module):
+    stage: Stage
+    settings: Settings
+
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array) -> jax.Array:
+        stage = self.stage
+
         def run(block: nn.Module, x: jax.Array) -> jax.Array:
-            return block(x, train)
+            return block(x)
 
         def kept(in_loop: bool) -> Callable[[nn.Module, jax.Array], jax.Array]:
-            if self.keep == "all":
+            if stage.keep == "all":
                 return run
             # Outside of a loop the compiler would merge what is computed again with the first time.
-            return nn.remat(run, policy=KEPT[self.keep], prevent_cse=not in_loop)
+            return nn.remat(run, policy=KEPT[stage.keep], prevent_cse=not in_loop)
 
         once = kept(in_loop=False)
-        x = once(self.block(strides=self.strides, name="block1"), x)
-        if not self.scan or self.blocks < 3:
-            for number in range(2, self.blocks + 1):
-                x = once(self.block(strides=(1, 1), name=f"block{number}"), x)
+        x = once(stage.first.module(self.settings, "block1"), x)
+        if not stage.scan or stage.blocks < 3:
+            for number in range(2, stage.blocks + 1):
+                x = once(stage.rest.module(self.settings, f"block{number}"), x)
             return x
         repeated = kept(in_loop=True)
         every = nn.scan(
             lambda block, x, _: (repeated(block, x), None),
             variable_axes={"params": 0, "batch_stats": 0, "intermediates": 0},
             split_rngs={"params": True, "dropout": True},
-            length=self.blocks - 1,
+            length=stage.blocks - 1,
         )
-        return every(self.block(strides=(1, 1), name=f"block2_to_{self.blocks}"), x, None)[0]
+        return every(stage.rest.module(self.settings, f"block2_to_{stage.blocks}"), x, None)[0]
 
 
 def unstack(tree: Any) -> Any:

@@ -1,6 +1,6 @@
 """Pooling: over windows, over channels, over the whole map, over a pyramid of bins."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -118,6 +118,16 @@ def bins(size: int, count: int) -> list[tuple[int, int]]:
     return [(number * size // count, -(-(number + 1) * size // count)) for number in range(count)]
 
 
+def bin_pool(x: jax.Array, kind: str, count: int) -> jax.Array:
+    """``[N, H, W, C]`` of any size to ``[N, count, count, C]``: the ``"max"`` or ``"average"`` of each of :func:`bins`.
+
+    PyTorch calls it adaptive pooling.
+    """
+    reduce: dict[str, Callable[..., jax.Array]] = {"max": jnp.max, "average": jnp.mean}
+    rows = jnp.stack([reduce[kind](x[:, first:last], 1) for first, last in bins(x.shape[1], count)], 1)
+    return jnp.stack([reduce[kind](rows[:, :, first:last], 2) for first, last in bins(x.shape[2], count)], 2)
+
+
 def pyramid_pool(x: jax.Array, levels: Sequence[int]) -> jax.Array:
     """Spatial pyramid pooling: ``[N, H, W, C]`` of any size to ``[N, C · Σ n²]``. He et al. 2014, §2.2.
 
@@ -125,13 +135,7 @@ def pyramid_pool(x: jax.Array, levels: Sequence[int]) -> jax.Array:
       x: maps.
       levels: bins along an axis, of each level; their maxima are concatenated in this order.
     """
-
-    def level(count: int) -> jax.Array:
-        rows = jnp.stack([x[:, first:last].max(1) for first, last in bins(x.shape[1], count)], 1)
-        cells = jnp.stack([rows[:, :, first:last].max(2) for first, last in bins(x.shape[2], count)], 2)
-        return cells.reshape(x.shape[0], -1)
-
-    return jnp.concatenate([level(count) for count in levels], -1)
+    return jnp.concatenate([bin_pool(x, "max", count).reshape(x.shape[0], -1) for count in levels], -1)
 
 
 def _times(sizes: Sequence[int]) -> str:

@@ -43,7 +43,7 @@ def test_the_table_cannot_be_changed_from_outside():
     ("name", "fields", "message"),
     [
         ("resnet21", {}, r"unknown model 'resnet21'; did you mean .*resnet20.*\?; `cnnjax models` lists them"),
-        ("vgg", {}, r"unknown model 'vgg'; available: plain110, .*resnet_cifar; `cnnjax models`"),
+        ("capsules", {}, r"unknown model 'capsules'; available: alexnet, .*zfnet_wide; `cnnjax models`"),
         ("resnet20", {"shorcut": "B"}, r"unknown field of the model 'resnet20': 'shorcut'; did you mean shortcut\?"),
         ("resnet20", {"depth": 20}, r"the model 'resnet20' fixes depth = 20; it cannot be set"),
         ("plain20", {"shortcut": "A"}, r"the model 'plain20' fixes shortcut = 'none'"),
@@ -51,7 +51,7 @@ def test_the_table_cannot_be_changed_from_outside():
         ("resnet20", {"width": True}, r"is of type int, not True"),
         ("resnet20", {"scan": 1}, r"is of type bool, not 1"),
         ("resnet20", {"bn_axis": 3}, r"is of type str or NoneType, not 3"),
-        ("resnet20", {"shortcut": "D"}, r"unknown shortcut 'D'; available: A, B, C, none"),
+        ("resnet20", {"shortcut": "D"}, r"unknown shortcut 'D'; available: A, B, B3, C, highway, none"),
         ("resnet20", {"dtype": "float31"}, r"unknown dtype 'float31'; did you mean .*float32"),
         ("resnet20", {"bn_epsilon": 0}, r"bn_epsilon is larger than 0, not 0"),
         ("resnet20", {"bn_epsilon": float("nan")}, r"bn_epsilon is larger than 0, not nan"),

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from cnnjax import models
-from cnnjax.models.resnet import BasicBlock
 from cnnjax.nn import stacking
-from cnnjax.nn.conv import Conv
-from cnnjax.nn.norm import BatchNorm
+from cnnjax.nn.rows import Conv, Scope
+from cnnjax.nn.shortcut import Block
 from cnnjax.nn.stacking import Stage
 from cnnjax.train import compiler
 
@@ -32,18 +31,26 @@ def random_values(shapes):
     )
 
 
+def stage(features, shortcut, blocks, strides=(1, 1), scan=False, keep="all"):
+    """Of basic blocks; to be applied as a module of its own."""
+
+    def block(strides):
+        body = (Conv("conv1", features, 3, strides), Conv("conv2", features, 3, activation="identity"))
+        return Block(body, shortcut, features, strides)
+
+    return Stage("stage", block(strides), block((1, 1)), blocks, scan, keep)
+
+
 @pytest.mark.parametrize("scan", [True, False], ids=["scanned", "unrolled"])
-def test_what_is_kept_changes_memory_and_nothing_else(scan):
-    conv, norm = functools.partial(Conv, use_bias=False), BatchNorm
-    block = functools.partial(BasicBlock, 8, "A", conv, norm)
+def test_what_is_kept_changes_memory_and_nothing_else(settings, scan):
     x = np.random.default_rng(2).standard_normal((16, 16, 16, 8)).astype(np.float32)
     results, needs = {}, {}
     for keep in stacking.KEPT:
-        stage = Stage(block, blocks=8, scan=scan, keep=keep)
-        variables = jax.jit(functools.partial(stage.init, train=False))(jax.random.key(0), x)
+        module = Scope((stage(8, "A", blocks=8, scan=scan, keep=keep),), settings(train=True))
+        variables = jax.jit(module.init)(jax.random.key(0), x)
 
-        def loss(params, stage=stage, variables=variables):
-            y, updates = stage.apply({**variables, "params": params}, x, True, mutable=["batch_stats"])
+        def loss(params, module=module, variables=variables):
+            y, updates = module.apply({**variables, "params": params}, x, mutable=["batch_stats"])
             return jnp.sin(y).sum(), updates
 
         # Without the pass that removes barriers, which hold what is computed again apart from the first time.
@@ -59,16 +66,16 @@ def test_what_is_kept_changes_memory_and_nothing_else(scan):
     jax.tree.map(close, results["all"], results["blocks"])
 
 
-def test_blocks_outside_of_the_loop_are_computed_again_too():
+def test_blocks_outside_of_the_loop_are_computed_again_too(settings):
     """The first block of a scanned stage, and all of one that is too short to be scanned."""
 
     def convolutions(keep):
-        block = functools.partial(BasicBlock, 8, "A", functools.partial(Conv, use_bias=False), BatchNorm)
-        stage, x = Stage(block, blocks=2, scan=True, keep=keep), jnp.ones((4, 8, 8, 8))
-        given = jax.eval_shape(functools.partial(stage.init, train=False), jax.random.key(0), x)
+        module = Scope((stage(8, "A", blocks=2, scan=True, keep=keep),), settings(train=True))
+        x = jnp.ones((4, 8, 8, 8))
+        given = jax.eval_shape(module.init, jax.random.key(0), x)
 
         def loss(params, stats):
-            y, _ = stage.apply({"params": params, "batch_stats": stats}, x, True, mutable=["batch_stats"])
+            y, _ = module.apply({"params": params, "batch_stats": stats}, x, mutable=["batch_stats"])
             return jnp.sin(y).sum()
 
         gradient = jax.jit(jax.grad(loss), compiler_options=compiler.options("cpu"))
@@ -78,26 +85,25 @@ def test_blocks_outside_of_the_loop_are_computed_again_too():
 
 
 @pytest.mark.parametrize("shortcut", ["A", "C"])
-def test_scanned_stages_compute_what_unrolled_ones_do(shortcut):
+def test_scanned_stages_compute_what_unrolled_ones_do(settings, shortcut):
     """Outputs, gradients and statistics, in float64: in evaluation and in training."""
-    conv = functools.partial(Conv, use_bias=False, dtype="float64")
-    norm = functools.partial(BatchNorm, group=2, dtype="float64")
-    block = functools.partial(BasicBlock, 4, shortcut, conv, norm)
-    scanned, unrolled = (Stage(block, blocks=4, strides=(2, 2), scan=scan) for scan in (True, False))
+    rows = {scan: (stage(4, shortcut, blocks=4, strides=(2, 2), scan=scan),) for scan in (True, False)}
+    wide = {"dtype": "float64", "norm": (("group", 2),)}
 
-    def run(stage, variables):
+    def run(scan, variables):
         def loss(params, x):
-            y, updates = stage.apply({**variables, "params": params}, x, True, mutable=["batch_stats"])
+            module = Scope(rows[scan], settings(train=True, **wide))
+            y, updates = module.apply({**variables, "params": params}, x, mutable=["batch_stats"])
             return (y**2).sum(), (y, updates["batch_stats"])
 
         gradients, (y, stats) = jax.grad(loss, argnums=(0, 1), has_aux=True)(variables["params"], IMAGES)
-        return stage.apply(variables, IMAGES, False), y, gradients, stats
+        return Scope(rows[scan], settings(**wide)).apply(variables, IMAGES), y, gradients, stats
 
     with jax.enable_x64(True):
-        init = functools.partial(scanned.init, train=False)
+        init = Scope(rows[True], settings(**wide)).init
         stacked = random_values(jax.eval_shape(init, jax.random.key(0), IMAGES))
         flat = stacking.unstack(stacked)
-        one, other = jax.jit(functools.partial(run, scanned))(stacked), jax.jit(functools.partial(run, unrolled))(flat)
+        one, other = jax.jit(functools.partial(run, True))(stacked), jax.jit(functools.partial(run, False))(flat)
     assert one[0].dtype == np.float64
     one, other = (jax.tree.map(np.asarray, tree) for tree in (one, other))
     assert jax.tree.structure(one) != jax.tree.structure(other)

@@ -1,0 +1,86 @@
+"""Pictures from files, as networks want them."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cnnjax import errors
+
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+"""Name → PIL's; the latter two average over all pixels that a new one covers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """How a network wants its pictures.
+
+    Attributes:
+      resize: pixels of the shorter side, before the crop.
+      crop: height and width of the crop of the centre.
+      mean, std: a channel, of values in 0 ... 1; the defaults are ImageNet's, as PyTorch's networks take them.
+        One number is a grey picture.
+      interpolation: of :data:`INTERPOLATIONS`.
+      invert: whether light and dark are exchanged: networks for MNIST see white digits on black.
+      threshold: values above it become 1, others 0, after inversion; ``None``: as they are.
+    """
+
+    resize: int = 256
+    crop: int = 224
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+    invert: bool = False
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in INTERPOLATIONS:
+            raise errors.unknown("interpolation", self.interpolation, INTERPOLATIONS)
+        if not 0 < self.crop <= self.resize:
+            raise errors.UserError(f"crop is at least 1 and at most resize ({self.resize}), not {self.crop}")
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3) or min(self.std) <= 0:
+            raise errors.UserError(f"mean and std are 1 or 3 numbers, std above 0, not {self.mean} and {self.std}")
+
+    def __call__(self, picture: Image.Image) -> np.ndarray:
+        """A picture as the network's input, float32 ``[crop, crop, C]``."""
+        shown = picture.convert("L" if len(self.mean) == 1 else "RGB")
+        short = min(shown.size)
+        size = tuple(int(self.resize * side / short) for side in shown.size)
+        shown = shown.resize(size, INTERPOLATIONS[self.interpolation])  # type: ignore[arg-type]
+        left, top = (round((side - self.crop) / 2) for side in size)
+        shown = shown.crop((left, top, left + self.crop, top + self.crop))
+        values = np.asarray(shown, np.float32).reshape(self.crop, self.crop, -1) / 255
+        if self.invert:
+            values = 1 - values
+        if self.threshold is not None:
+            values = (values > self.threshold).astype(np.float32)
+        return (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+
+
+def read(path: pathlib.Path) -> Image.Image:
+    """A picture in any format that PIL reads, upright, as RGB; what is transparent is white.
+
+    Raises:
+      UserError: there is no such file, or it is no picture, or a damaged one.
+    """
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            if picture.mode.startswith("I"):  # 16 bits a pixel
+                picture = Image.fromarray((np.asarray(picture, np.float64) / 257).round().astype(np.uint8))
+            if picture.mode in ("RGBA", "LA", "PA", "P", "La", "RGBa"):
+                picture = picture.convert("RGBA")
+                white = Image.new("RGBA", picture.size, "white")
+                picture = Image.alpha_composite(white, picture)
+            return picture.convert("RGB")
+    except UnidentifiedImageError:
+        raise errors.UserError(f"{path} is no picture that can be read") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
+            raise
+        raise errors.UserError(f"{path} is a damaged picture: {error}") from None

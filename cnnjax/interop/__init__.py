@@ -1,0 +1,1 @@
+"""Weights in and out: of other packages, and in files of our own."""

@@ -1,0 +1,61 @@
+"""Names of parameters, ours and those of other packages.
+
+A package's names are rules: a pattern of our unstacked module paths, and the other package's name for it. All of our modules
+are known, so a set of rules gives every name of the other side; what a file holds beyond them, or lacks, is an error.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import SupportsIndex
+
+from cnnjax import errors
+
+Rule = tuple[str, str]
+"""A regular expression that a whole module path matches, and a template: ``{0}`` is the first group, ``{1:-1}`` the second
+one less (letters count from ``a`` = 0). A group that has caught ``conv`` or ``norm`` prints as the package's word for it, and
+``{index:+4}`` is 4 for a convolution and 5 for its normalisation."""
+
+WORDS = {"conv": "conv", "norm": "bn"}
+"""Ours → that of the packages for PyTorch."""
+
+LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+"""Of a module, ours → PyTorch's."""
+
+
+class _Group(str):
+    """What a group has caught; a format such as ``+1`` adds to it."""
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return WORDS.get(self, str(self))
+        return str((int(self) if self.isdigit() else ord(self) - ord("a")) + int(spec))
+
+
+def theirs(module: str, rules: Sequence[Rule]) -> str:
+    """The other package's name of one of our modules.
+
+    Args:
+      module: unstacked path, e.g. ``stage2/block7/conv1``.
+      rules: tried in turn.
+
+    Raises:
+      UserError: no rule matches.
+    """
+    for pattern, template in rules:
+        if match := re.fullmatch(pattern, module):
+            index = _Group(int(module.rpartition("/")[2].startswith("norm")))
+            return template.format(*map(_Group, match.groups()), index=index)
+    raise errors.UserError(f"no rule names {module!r} in the other package")
+
+
+def parameter(path: str, rules: Sequence[Rule]) -> str:
+    """The same of a parameter or statistic: ``stage2/block7/conv1/kernel`` → ``layer2.6.conv1.weight``."""
+    module, _, leaf = path.rpartition("/")
+    return f"{theirs(module, rules)}.{LEAVES[leaf]}"
+
+
+def listed(names: Iterable[str], at_most: SupportsIndex = 4) -> str:
+    """A few of the names, and how many more there are."""
+    names, most = sorted(names), int(at_most)
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

@@ -1,0 +1,124 @@
+"""What all classification networks are: a table of rows, applied to images."""
+
+import math
+from typing import ClassVar
+
+import flax.linen as nn
+import jax
+
+from cnnjax import errors
+from cnnjax.nn.initialisers import NAMED
+from cnnjax.nn.rows import Drop, Row, Rows, Settings, Side
+from cnnjax.ops.activations import FUNCTIONS
+
+_DTYPES = ("bfloat16", "float16", "float32", "float64")
+
+
+class Network(nn.Module):
+    """A classification network. A subclass has the fields of its variants and their :meth:`table`.
+
+    Attributes:
+      num_classes: size of the output.
+      batch_norm: whether every convolution is normalised, before its activation.
+      bn_bias: whether normalised convolutions have a bias too, which normalisation removes: popular ports have it.
+      activation: of :data:`cnnjax.ops.activations.FUNCTIONS`.
+      dropout: what is dropped in training, at the places of the paper; 0 is off.
+      dropout_after: names of the table's rows, with commas: dropout acts after these, and nowhere else.
+      kernel_init: of :data:`cnnjax.nn.initialisers.NAMED`, for all kernels, with biases of zero; empty: as in the paper.
+      dtype: of the computations; parameters and statistics are float32.
+      conv_form: see :func:`cnnjax.nn.conv.conv2d`.
+      bn_group, bn_axis, bn_momentum, bn_epsilon: see :class:`cnnjax.nn.norm.BatchNorm`.
+    """
+
+    num_classes: int = 1000
+    batch_norm: bool = False
+    bn_bias: bool = False
+    activation: str = "relu"
+    dropout: float = 0.0
+    dropout_after: str = ""
+    kernel_init: str = ""
+    dtype: str = "float32"
+    conv_form: str = "canonical"
+    bn_group: int = 0
+    bn_axis: str | None = None
+    bn_momentum: float = 0.9
+    bn_epsilon: float = 1e-5
+
+    input_shape: ClassVar[tuple[int, int, int]] = (224, 224, 3)
+    """Height, width and channels that the paper's network takes."""
+
+    def __post_init__(self) -> None:
+        for field, allowed in (("activation", FUNCTIONS), ("kernel_init", {"", *NAMED}), ("dtype", _DTYPES)):
+            if getattr(self, field) not in allowed:
+                raise errors.unknown(field, getattr(self, field), allowed)
+        if self.num_classes < 1:
+            raise errors.UserError(f"num_classes is at least 1, not {self.num_classes}")
+        if not 0 <= self.dropout < 1:
+            raise errors.UserError(f"dropout is at least 0 and below 1, not {self.dropout}")
+        if not 0 <= self.bn_momentum <= 1:
+            raise errors.UserError(f"bn_momentum lies in 0 ... 1, not {self.bn_momentum}")
+        if not 0 < self.bn_epsilon < math.inf:
+            raise errors.UserError(f"bn_epsilon is larger than 0, not {self.bn_epsilon}")
+        super().__post_init__()
+
+    def table(self) -> Rows:
+        """The network's rows; the last one puts out the logits."""
+        raise NotImplementedError
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, train: bool = False, freeze_bn: bool = False
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Logits ``[N, num_classes]`` of ``images [N, H, W, C]``, and the taps: what every row of the table puts out.
+
+        Args:
+          images: preprocessed.
+          train: training behaviour; writes to ``batch_stats``, and wants ``rngs={"dropout": key}`` where values are dropped.
+          freeze_bn: batch normalisation keeps to its running statistics, also in training.
+
+        Raises:
+          UserError: the images are too small, or of another size than that of the weights; or JAX does not compute in
+            ``dtype``.
+        """
+        if jax.dtypes.canonicalize_dtype(self.dtype) != self.dtype:
+            raise errors.UserError(f"dtype {self.dtype} wants JAX_ENABLE_X64=1; without it JAX computes in float32")
+        settings = Settings(
+            norm=tuple(
+                {
+                    "group": self.bn_group,
+                    "axis": self.bn_axis,
+                    "momentum": self.bn_momentum,
+                    "epsilon": self.bn_epsilon,
+                }.items()
+            )
+            if self.batch_norm
+            else None,
+            norm_bias=self.bn_bias,
+            activation=self.activation,
+            init=self.kernel_init,
+            dropout=self.dropout,
+            dtype=self.dtype,
+            form=self.conv_form,
+            train=train,
+            bn_train=train and not freeze_bn,
+        )
+        x, taps = images.astype(self.dtype), {}
+        for row in self.rows():
+            y = row(x, settings)
+            if isinstance(row, Side):
+                taps[f"{row.name}_logits"] = y
+            else:
+                taps[row.name] = x = y
+        return x, taps
+
+    def rows(self) -> list[Row]:
+        """The table, with dropout where ``dropout_after`` wants it."""
+        table = list(self.table())
+        if not self.dropout_after:
+            return table
+        names = self.dropout_after.split(",")
+        table = [row for row in table if not isinstance(row, Drop)]
+        for name in names:
+            if name not in (available := [row.name for row in table]):
+                raise errors.unknown("row of dropout_after", name, available)
+        return [each for row in table for each in ([row, Drop(f"drop_{row.name}")] if row.name in names else [row])]

@@ -1,0 +1,376 @@
+"""Parameters and multiply-accumulates of every registered network, exact.
+
+None of the numbers comes from this package. Sources: (t) torchvision's published ``num_params``, and the layers of its models;
+(p) pytorchcv 0.0.74: parameters and products counted on its models by hooks; (k) counted on the models of timm 1.0.31; (l)
+arithmetic from the paper's table of layers, here or in `test_resnet.py`; a paper's rounded figure stands behind it. Where two
+sources exist they agree.
+"""
+
+import jax
+import pytest
+
+from cnnjax import errors, models
+from cnnjax.analysis import cost
+from cnnjax.models.resnet import CifarResNet
+
+
+def conv(fan, features, *kernel):
+    """Parameters of a convolution without a bias, and of its normalisation."""
+    area = 1
+    for extent in kernel:
+        area *= extent
+    return fan * features * area + 2 * features
+
+
+def excited(*maps):
+    """Parameters of squeeze-and-excitation with a ratio of 16."""
+    return sum(2 * c * (c // 16) + c // 16 + c for c in maps)
+
+
+def gates(*maps):
+    """Products of the same."""
+    return sum(2 * c * (c // 16) for c in maps)
+
+
+BN_MAPS = (256, 320, 576, 576, 576, 608, 608, 1056, 1024, 1024)
+V3_MAPS = (256, 288, 288, *[768] * 5, 1280, 2048, 2048)
+IR_MAPS = (*[320] * 10, *[1088] * 20, *[2080] * 10)
+"""Channels that each module puts out."""
+
+
+def googlenet_cifar():
+    """Products of Szegedy et al. 2014, Table 1, on maps of 32, 16 and 8; a 5×5 convolution as two 3×3."""
+    modules = {
+        32: ((192, 64, 96, 128, 16, 32, 32), (256, 128, 128, 192, 32, 96, 64)),
+        16: (
+            (480, 192, 96, 208, 16, 48, 64),
+            (512, 160, 112, 224, 24, 64, 64),
+            (512, 128, 128, 256, 24, 64, 64),
+            (512, 112, 144, 288, 32, 64, 64),
+            (528, 256, 160, 320, 32, 128, 128),
+        ),
+        8: ((832, 256, 160, 320, 32, 128, 128), (832, 384, 192, 384, 48, 128, 128)),
+    }
+    total = 27 * 192 * 1024 + 10_240
+    for side, each in modules.items():
+        for fan, one, r3, three, r5, five, pool in each:
+            total += side**2 * (fan * (one + r3 + r5 + pool) + 9 * (r3 * three + r5 * five + five * five))
+    return total
+
+
+def bn_inception_slim():
+    """Ioffe & Szegedy 2015 with slim's widths: input, 1×1, 3×3 (reduce, maps), double 3×3 (reduce, maps), projection."""
+    modules = (
+        (28, 192, 64, 64, 64, 64, 96, 32),
+        (28, 256, 64, 64, 96, 64, 96, 64),
+        (28, 320, 0, 128, 160, 64, 96, 0),
+        (14, 576, 224, 64, 96, 96, 128, 128),
+        (14, 576, 192, 96, 128, 96, 128, 128),
+        (14, 576, 160, 128, 160, 128, 160, 96),
+        (14, 576, 96, 128, 192, 160, 192, 96),
+        (14, 576, 0, 128, 192, 192, 256, 0),
+        (7, 1024, 352, 192, 320, 160, 224, 128),
+        (7, 1024, 352, 192, 320, 192, 224, 128),
+    )
+    parameters = 1176 + 1536 + 128 + conv(64, 64, 1) + conv(64, 192, 9) + 1025 * 1000
+    products = 112**2 * (1176 + 1536) + 56**2 * (64 * 64 + 64 * 192 * 9) + 1_024_000
+    for side, fan, one, r3, three, r9, nine, pool in modules:
+        after = side if pool else side // 2
+        parameters += sum(conv(fan, maps, 1) for maps in (one, r3, r9, pool))
+        parameters += conv(r3, three, 9) + conv(r9, nine, 9) + conv(nine, nine, 9)
+        products += side**2 * (fan * (one + r3 + r9 + pool) + 9 * r9 * nine) + after**2 * 9 * (r3 * three + nine * nine)
+    return parameters, products
+
+
+def yolo_v1():
+    """Redmon et al. 2015, Fig. 3, the first 20 convolutions with biases, and a fully connected layer."""
+    layers = [
+        (3, 64, 49, 112),
+        (64, 192, 9, 56),
+        (192, 128, 1, 28),
+        (128, 256, 9, 28),
+        (256, 256, 1, 28),
+        (256, 512, 9, 28),
+    ]
+    layers += [(512, 256, 1, 14), (256, 512, 9, 14)] * 4 + [(512, 512, 1, 14), (512, 1024, 9, 14)]
+    layers += [(1024, 512, 1, 7), (512, 1024, 9, 7)] * 2
+    assert len(layers) == 20
+    parameters = sum(fan * maps * area + maps for fan, maps, area, _ in layers) + 1025 * 1000
+    return parameters, sum(fan * maps * area * side**2 for fan, maps, area, side in layers) + 1024 * 1000
+
+
+def overfeat(layers):
+    """He et al. 2014, Table 1, with 50 bins."""
+    shapes = [(3, 96, 49), (96, 256, 25), (256, 512, 9), *[(512, 512, 9)] * (layers - 3)]
+    return sum(f * m * a + m for f, m, a in shapes) + (50 * 512 + 1) * 4096 + 4097 * 4096 + 4097 * 1000
+
+
+def inception_v2_rethinking():
+    """Szegedy et al. 2015 (Rethinking), Figs. 5 and 7 of the released widths, 7×7 convolutions as 3×3."""
+
+    def wide(c, pool):
+        double = conv(c, 64, 1) + conv(64, 96, 9) + conv(96, 96, 9)
+        return conv(c, 64, 1) + conv(c, 48, 1) + conv(48, 64, 9) + conv(64, 64, 9) + double + conv(c, pool, 1)
+
+    def middle(m):
+        double = conv(768, m, 1) + conv(m, m, 9) + conv(m, 192, 9)
+        return 2 * conv(768, 192, 1) + conv(768, m, 1) + conv(m, 192, 9) + double
+
+    def narrow(c):
+        fans = conv(c, 384, 1) + conv(c, 448, 1) + conv(448, 384, 9) + 4 * conv(384, 384, 3)
+        return conv(c, 320, 1) + fans + conv(c, 192, 1)
+
+    stem = conv(3, 32, 9) + conv(32, 32, 9) + conv(32, 64, 9) + conv(64, 80, 1) + conv(80, 192, 9)
+    first = conv(288, 384, 9) + conv(288, 64, 1) + conv(64, 96, 9) + conv(96, 96, 9)
+    second = 2 * conv(768, 192, 1) + conv(192, 320, 9) + 2 * conv(192, 192, 9)
+    side = 768 * 128 + 128 + 128 * 768 * 25 + 768 + 769 * 1000
+    total = stem + wide(192, 32) + wide(256, 64) + wide(288, 64) + first + middle(128) + 2 * middle(160) + middle(192)
+    return total + second + narrow(1280) + narrow(2048) + 2049 * 1000 + side
+
+
+def inception_resnet_v1(modules_c):
+    """Szegedy et al. 2016, Figs. 10 to 14 and Table 1, without the classifier."""
+    stem = conv(3, 32, 9) + conv(32, 32, 9) + conv(32, 64, 9) + conv(64, 80, 1) + conv(80, 192, 9) + conv(192, 256, 9)
+    a = 3 * conv(256, 32, 1) + 3 * conv(32, 32, 9) + 97 * 256
+    reduction_a = conv(256, 384, 9) + conv(256, 192, 1) + conv(192, 192, 9) + conv(192, 256, 9)
+    b = 2 * conv(896, 128, 1) + 2 * conv(128, 128, 7) + 257 * 896
+    reduction_b = 3 * conv(896, 256, 1) + conv(256, 384, 9) + 3 * conv(256, 256, 9)
+    c = 2 * conv(1792, 192, 1) + 2 * conv(192, 192, 3) + 385 * 1792
+    return stem + 5 * a + reduction_a + 10 * b + reduction_b + modules_c * c
+
+
+def inception_resnet_v2_paper():
+    """Szegedy et al. 2016, Figs. 3, 16 to 19 and Table 1."""
+    stem = conv(3, 32, 9) + conv(32, 32, 9) + conv(32, 64, 9) + conv(64, 96, 9) + 2 * conv(160, 64, 1)
+    stem += 2 * conv(64, 96, 9) + 2 * conv(64, 64, 7) + conv(192, 192, 9)
+    a = 3 * conv(384, 32, 1) + conv(32, 32, 9) + conv(32, 48, 9) + conv(48, 64, 9) + 129 * 384
+    reduction_a = conv(384, 384, 9) + conv(384, 256, 1) + conv(256, 256, 9) + conv(256, 384, 9)
+    b = conv(1152, 192, 1) + conv(1152, 128, 1) + conv(128, 160, 7) + conv(160, 192, 7) + 385 * 1152
+    reduction_b = 3 * conv(1152, 256, 1) + conv(256, 384, 9) + 2 * conv(256, 288, 9) + conv(288, 320, 9)
+    c = 2 * conv(2144, 192, 1) + conv(192, 224, 3) + conv(224, 256, 3) + 449 * 2144
+    return stem + 5 * a + reduction_a + 10 * b + reduction_b + 5 * c + 2145 * 1000
+
+
+SIZES = {
+    "xception": (22_855_952, 8_357_403_496),  # l, k
+    "googlenet": (6_998_552 + 3_188_840 + 3_190_888, 1_582_671_872),  # l; 1.5 G
+    "googlenet_bn": (
+        7_005_832 + 3_188_840 + 128 + 3_190_888 + 128,
+        1_582_671_872,
+    ),  # l: a scale and a bias for each bias
+    "googlenet_3x3": (13_004_888, 1_498_376_192),  # t
+    "googlenet_cifar": (6_166_250, googlenet_cifar()),  # l
+    "bn_inception_port": (11_295_240, 2_032_600_064),  # p
+    # l: the port's without 10,016 biases; a first convolution of 3 x 8 maps of 7x7, then 24 x 64. The paper says 13.6 M.
+    "bn_inception": (11_295_240 - 10_016 - 9408 + 1176 + 1536, 2_032_600_064 + 112**2 * (1176 + 1536 - 9408)),
+    "bn_inception_slim": bn_inception_slim(),  # l
+    "inception_v3": (27_161_264, 5_713_216_096),  # t, k
+    "inception_v2_rethinking": (inception_v2_rethinking(), None),  # l
+    "inception_v4": (42_679_816, 12_253_974_624),  # k
+    "inception_resnet_v1": (inception_resnet_v1(5) + 1793 * 1000, None),  # l
+    "inception_resnet_v1_port": (23_995_624, 6_308_235_360),  # p; l: one more module, 512 units
+    "inception_resnet_v2": (55_843_464, 13_155_794_016),  # k
+    "inception_resnet_v2_paper": (inception_resnet_v2_paper(), None),  # l
+    "seresnet18": (11_778_592, 1_814_160_384),  # k
+    "seresnet34": (21_958_868, 3_663_918_592),  # k
+    "seresnet50": (28_088_024, 3_860_488_192),  # k; 28.1 M
+    "seresnet101": (49_326_872, 7_574_937_600),  # k
+    "seresnet152": (66_821_848, 11_288_993_792),  # k
+    "senet154": (115_088_984, 20_688_363_520),  # p, k
+    "se_bn_inception": (11_278_528 + excited(*BN_MAPS), 1_948_605_440 + gates(*BN_MAPS)),  # l
+    "se_inception_v3": (27_161_264 + excited(*V3_MAPS), 5_713_216_096 + gates(*V3_MAPS)),  # l
+    "se_inception_resnet_v2": (55_843_464 + excited(*IR_MAPS), 13_155_794_016 + gates(*IR_MAPS)),  # l
+    "darknet19": (20_842_376, 2_790_989_824),  # p; 5.58 billion operations
+    "yolo_v1_classifier": yolo_v1(),  # l
+    "extraction": (23_437_224, 4_259_340_288),  # l: darknet's definition, 8.52 billion operations
+    "spp_zf5": (
+        62_357_608 + (50 - 36) * 256 * 4096,
+        1_168_032_896 + (50 - 36) * 256 * 4096,
+    ),  # l: 50 bins for 36 places
+    "spp_convnet5": (62_378_344 + (50 - 36) * 256 * 4096, None),  # l: AlexNet's layers, without groups
+    "spp_overfeat5": (overfeat(5), None),  # l
+    "spp_overfeat7": (overfeat(7), None),  # l
+    "mlp_cifar10": (29_409_290, 29_401_088),  # l
+    "mlp_bn_mnist": (784 * 100 + 2 * 100 * 100 + 3 * 200 + 1010, 784 * 100 + 2 * 100 * 100 + 1000),  # l
+    "tiny_vgg": (19_920, 62 * 62 * 270 + 60 * 60 * 900 + 28 * 28 * 900 + 26 * 26 * 900 + 16_900),  # l
+    "fashion_cnn": (
+        1_413_834,
+        784 * 3136 + 196 * (73_728 + 147_456) + 49 * (294_912 + 589_824) + 294_912 + 8192 + 640,
+    ),  # l
+    # 60,000 in the paper: 156 + 12 + 1,516 + 32 + 48,120 + 10,164. Products as computed, zeros of the table included.
+    "lenet5": (60_000, 28 * 28 * 150 + 10 * 10 * 2400 + 48_000 + 10_080),
+    "lenet5_dense": (61_706, 28 * 28 * 150 + 10 * 10 * 2400 + 48_000 + 10_080 + 840),  # l
+    "lenet_mnist": (1_663_370, 28 * 28 * 800 + 14 * 14 * 51_200 + 3136 * 512 + 5120),  # l
+    "lenet_cifar": (62_006, 28 * 28 * 450 + 10 * 10 * 2400 + 48_000 + 10_080 + 840),  # l
+    "alexnet": (60_965_224, 724_406_816),  # l; "60 million"
+    "alexnet_ungrouped": (62_378_344, 1_135_256_096),  # l, p
+    "alexnet_owt": (61_100_840, 714_188_480),  # t
+    "alexnet_cifar": (23_272_266, 62_742_528),  # l
+    "cifarnet": (89_578, 12_298_240),  # l: 2,432 + 25,632 + 51,264 + 10,250
+    "zfnet": (62_357_608, 1_168_032_896),  # l, p
+    "zfnet_wide": (107_627_624, 2_476_704_896),  # p
+    "vgg11": (132_863_336, 7_609_090_048),  # t; 133 M
+    "vgg11_lrn": (132_863_336, 7_609_090_048),  # as A: nothing to learn in it
+    "vgg13": (133_047_848, 11_308_466_176),  # t; 133 M
+    "vgg13_5x5": (134_503_528, 9_356_017_664),  # l
+    "vgg16_c": (133_638_952, 11_770_888_192),  # l; 134 M
+    "vgg16": (138_357_544, 15_470_264_320),  # t; 138 M
+    "vgg19": (143_667_240, 19_632_062_464),  # t; 144 M
+    "vgg11_bn": (132_868_840, 7_609_090_048),  # t
+    "vgg13_bn": (133_053_736, 11_308_466_176),  # t
+    "vgg16_c_bn": (133_647_400, 11_770_888_192),  # l
+    "vgg16_bn": (138_365_992, 15_470_264_320),  # t
+    "vgg19_bn": (143_678_248, 19_632_062_464),  # t
+    "nin_cifar10": (966_986, 222_486_528),  # l, p
+    "nin_cifar100": (984_356, 223_592_448),  # l
+    "nin_mnist": (349_674, 50_699_712),  # l
+    "nin_imagenet": (7_595_176, 1_100_188_800),  # l
+    "resnet18": (11_689_512, 1_814_073_344),  # t; 1.8 G
+    "resnet34": (21_797_672, 3_663_761_408),  # t; 3.6 G
+    "resnet50": (25_557_032, 3_857_973_248),  # t; 3.8 G
+    "resnet101": (44_549_160, 7_570_194_432),  # t; 7.6 G
+    "resnet152": (60_192_808, 11_282_415_616),  # t; 11.3 G
+    "plain18": (11_515_688, 1_794_805_760),  # l
+    "plain34": (21_623_848, 3_644_493_824),  # l
+}
+VARIANTS = {
+    ("resnet18", "A"): (11_515_688, 1_794_805_760),
+    ("resnet18", "C"): (12_043_816, 1_878_298_624),
+    ("resnet34", "A"): (21_623_848, 3_644_493_824),
+    ("resnet34", "C"): (22_716_840, 3_830_747_136),
+    ("resnet50", "A"): (22_780_456, 3_498_311_680),
+    ("resnet50", "C"): (40_128_552, 6_324_224_000),
+    ("resnet101", "C"): (76_981_288, 13_530_300_416),
+    ("resnet152", "C"): (107_335_720, 20_736_376_832),
+}
+"""With other shortcuts (l)."""
+
+
+def arithmetic(depth, kind, on_3x3=False, ratio=0):
+    """Parameters and multiply-accumulates of He et al. 2015, Table 1, layer by layer."""
+    blocks = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}[depth]
+    parameters, products = 0, 0
+
+    def conv(kernel, fan, features, side):
+        nonlocal parameters, products
+        parameters += kernel * kernel * fan * features + 2 * features  # and a scale and a bias of normalisation
+        products += kernel * kernel * fan * features * side * side
+
+    def dense(fan, features):
+        nonlocal parameters, products
+        parameters += (fan + 1) * features
+        products += fan * features
+
+    conv(7, 3, 64, 112)
+    fan = 64
+    for stage, (count, maps, side) in enumerate(zip(blocks, (64, 128, 256, 512), (56, 28, 14, 7), strict=True)):
+        for number in range(count):
+            reduces = stage > 0 and number == 0
+            features = 4 * maps if depth >= 50 else maps
+            if depth >= 50:
+                conv(1, fan, maps, side * 2 if reduces and on_3x3 else side)
+                conv(3, maps, maps, side)
+                conv(1, maps, features, side)
+            else:
+                conv(3, fan, maps, side)
+                conv(3, maps, maps, side)
+            if kind == "C" or (kind == "B" and (fan != features or reduces)):
+                conv(1, fan, features, side)
+            if ratio:
+                dense(features, features // ratio)
+                dense(features // ratio, features)
+            fan = features
+    dense(fan, 1000)
+    return parameters, products
+
+
+def size(name, **fields):
+    model = models.create(name, **fields)
+    return cost.size(model, (1, *model.input_shape))
+
+
+def test_every_registered_network_is_in_the_table():
+    """Those of the CIFAR family are in `test_resnet.py`. A network that is registered without its line fails here."""
+    assert set(SIZES) == {name for name, entry in models.entries().items() if entry.module is not CifarResNet}
+
+
+@pytest.mark.parametrize("name", sorted(SIZES))
+def test_parameters_and_products(name):
+    """For a few no independent count of products exists (``None``)."""
+    (parameters, products), (found, multiplied) = SIZES[name], size(name)
+    assert found == parameters
+    assert products in (None, multiplied)
+
+
+@pytest.mark.parametrize(("name", "shortcut"), VARIANTS)
+def test_other_shortcuts(name, shortcut):
+    assert size(name, shortcut=shortcut, scan=True) == VARIANTS[name, shortcut]
+    assert VARIANTS[name, shortcut] == arithmetic(int(name.removeprefix("resnet")), shortcut)
+
+
+@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
+def test_the_table_is_the_papers_arithmetic(depth):
+    assert SIZES[f"resnet{depth}"] == arithmetic(depth, "B")
+
+
+def test_where_the_stride_is():
+    """v1.5, as torchvision has it: 4.09 G, and the same parameters."""
+    assert size("resnet50", stride_on="3x3") == arithmetic(50, "B", on_3x3=True) == (25_557_032, 4_089_184_256)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "parameters"),
+    [
+        ("vgg16", {"dense_head": True}, 138_357_544),
+        ("vgg16_bn", {"bn_bias": False}, 138_357_544 + 4224),  # a scale and a bias for 4,224 maps, less their biases
+        ("resnet20", {"shortcut": "B3"}, 292_954),
+        ("nin_cifar10", {"mlpconv": False}, (75 + 1) * 96 + (25 * 96 + 1) * 192 + (9 * 192 + 1) * 10),
+        ("alexnet", {"without": "conv3,conv4"}, 60_965_224 - 885_120 - 663_936 - 9 * 64 * 256),  # conv5 sees 128
+        ("alexnet", {"without": "fc7"}, 60_965_224 - 16_781_312),
+        (
+            "alexnet",
+            {"hidden": 2048},
+            60_965_224 - 37_752_832 - 16_781_312 - 4_097_000 + 9217 * 2048 + 2049 * 2048 + 2_049_000,
+        ),
+        ("alexnet", {"overlapping": False}, 60_965_224),
+    ],
+)
+def test_variants(name, fields, parameters):
+    assert size(name, **fields)[0] == parameters
+
+
+def test_the_head_for_small_images():
+    """VGG-16 at 32×32 with 512-512-10: 14,714,688 + 2 · 262,656 + 5,130."""
+    model = models.create("vgg16", hidden=512, num_classes=10)
+    assert cost.size(model, (1, 32, 32, 3))[0] == 15_245_130
+
+
+@pytest.mark.parametrize("name", sorted(SIZES))
+def test_any_number_of_classes_and_channels(name):
+    model = models.create(name, num_classes=7)
+    height, width, channels = model.input_shape
+    shape = jax.ShapeDtypeStruct((2, height, width, channels + 1), "float32")
+    logits, taps = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x)[0], shape)
+    assert logits.shape == (2, 7)
+    assert len(taps) > 3
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "side", "message"),
+    [
+        ("vgg16", {}, 31, r"pool5: a map of 1×1 is smaller than its window of 2×2"),
+        ("alexnet", {}, 10, r"conv1: a map of 10×10 is smaller than its kernel of 11×11"),
+        ("vgg16", {"dense_head": True}, 200, r"fc6: a map of 6×6 is smaller than its kernel of 7×7"),
+    ],
+)
+def test_images_that_are_too_small(name, fields, side, message):
+    model = models.create(name, **fields)
+    with pytest.raises(errors.UserError, match=message):
+        jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, side, side, 3), "float32"))
+
+
+def test_images_of_another_size_than_the_weights():
+    model = models.create("vgg11")
+    variables = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 64, 64, 3), "float32"))
+    with pytest.raises(errors.UserError, match="fc6 gets 4608 values an image, and holds weights for another number"):
+        jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, 96, 96, 3), "float32"))
