@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,17 +23,18 @@ class Picture:
 
     Attributes:
       resize: pixels of the shorter side, before the crop.
-      crop: height and width of the crop of the centre.
-      mean, std: a channel, of values in 0 ... 1; the defaults are ImageNet's, as PyTorch's networks take them.
-        One number is a grey picture.
+      crop: height and width of the crop of the centre, or one number for both.
+      mean: of values in 0 ... 1, a channel, or nested tuples ``[H, W, C]``; the default is ImageNet's, as PyTorch's networks
+        take it.
+      std: a channel; one number is a grey picture.
       interpolation: of :data:`INTERPOLATIONS`.
       invert: whether light and dark are exchanged: networks for MNIST see white digits on black.
       threshold: values above it become 1, others 0, after inversion; ``None``: as they are.
     """
 
     resize: int = 256
-    crop: int = 224
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    crop: int | tuple[int, int] = 224
+    mean: tuple[Any, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bilinear"
     invert: bool = False
@@ -41,20 +43,30 @@ class Picture:
     def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
             raise errors.unknown("interpolation", self.interpolation, INTERPOLATIONS)
-        if not 0 < self.crop <= self.resize:
+        if not 0 < min(self.size) <= self.resize:
             raise errors.UserError(f"crop is at least 1 and at most resize ({self.resize}), not {self.crop}")
-        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3) or min(self.std) <= 0:
-            raise errors.UserError(f"mean and std are 1 or 3 numbers, std above 0, not {self.mean} and {self.std}")
+        channels = len(self.std)
+        if (
+            channels not in (1, 3)
+            or min(self.std) <= 0
+            or np.shape(self.mean) not in ((channels,), (*self.size, channels))
+        ):
+            raise errors.UserError("std is 1 or 3 numbers above 0, and mean as many, or one for each pixel")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of what comes out."""
+        return self.crop if isinstance(self.crop, tuple) else (self.crop, self.crop)
 
     def __call__(self, picture: Image.Image) -> np.ndarray:
-        """A picture as the network's input, float32 ``[crop, crop, C]``."""
-        shown = picture.convert("L" if len(self.mean) == 1 else "RGB")
-        short = min(shown.size)
+        """A picture as the network's input, float32 ``[H, W, C]``."""
+        shown = picture.convert("L" if len(self.std) == 1 else "RGB")
+        (height, width), short = self.size, min(shown.size)
         size = tuple(int(self.resize * side / short) for side in shown.size)
         shown = shown.resize(size, INTERPOLATIONS[self.interpolation])  # type: ignore[arg-type]
-        left, top = (round((side - self.crop) / 2) for side in size)
-        shown = shown.crop((left, top, left + self.crop, top + self.crop))
-        values = np.asarray(shown, np.float32).reshape(self.crop, self.crop, -1) / 255
+        left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+        shown = shown.crop((left, top, left + width, top + height))
+        values = np.asarray(shown, np.float32).reshape(height, width, -1) / 255
         if self.invert:
             values = 1 - values
         if self.threshold is not None:

@@ -2,14 +2,16 @@
 
 A pickle is a program: `pickle.loads` calls whatever the file names. Files that come from elsewhere are therefore walked
 opcode by opcode with `pickletools.genops`, which only parses, and an interpreter of a few lines builds from them dicts,
-lists, tuples, numbers, strings and uint8 arrays. It imports nothing and calls nothing the file names; the three numpy
-names that an array's pickle mentions are symbols to it, and every other name or opcode is refused.
+lists, tuples, numbers and strings. It imports nothing and calls nothing the file names; the few names that an array's pickle
+mentions are symbols to it, which a dialect gives a meaning, and every other name or opcode is refused.
 """
 
+import io
 import math
 import pickletools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -18,25 +20,26 @@ class NotPlainError(ValueError):
     """The file is not a pickle of plain data; the message says what it asked for."""
 
 
-@dataclass(frozen=True)
-class _Name:
-    """A global that the pickle mentions: ``module name``."""
+class Dialect(Protocol):
+    """What is not plain in a kind of pickle, and what it stands for."""
 
-    path: str
+    @property
+    def names(self) -> Mapping[str, Any]:
+        """Of the globals that it may mention, as ``"module name"``; their symbols."""
+
+    def call(self, function: Any, arguments: Any) -> Any:
+        """What a symbol would have returned."""
+
+    def build(self, target: Any, state: Any) -> None:
+        """Gives something that :meth:`call` has returned its state."""
+
+    def elsewhere(self, identity: Any) -> Any:
+        """What is kept outside of the pickle under an identity."""
+
+    def finish(self, value: Any) -> Any:
+        """The value, once the pickle has ended."""
 
 
-@dataclass
-class _Array:
-    """An array that the pickle has announced; its contents arrive with BUILD."""
-
-    value: np.ndarray | None = None
-
-
-_RECONSTRUCT = _Name("numpy.core.multiarray _reconstruct")
-_NDARRAY = _Name("numpy ndarray")
-_DTYPE = _Name("numpy dtype")
-_NAMES = {name.path: name for name in (_RECONSTRUCT, _NDARRAY, _DTYPE)}
-_UINT8 = object()  # what (_DTYPE, ("u1", …)) reduces to: no other dtype is known
 _MARK = object()
 
 _PUSH_ARGUMENT = {
@@ -48,30 +51,37 @@ _PUSH_CONSTANT = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _PUSH_EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 
 
-def loads(data: bytes) -> Any:
-    """The value pickled in ``data``; a Python 2 string becomes a `str` with one character a byte (Latin-1).
+def load(file: IO[bytes], dialect: Dialect) -> Any:
+    """The value pickled at the place of ``file``, which is read up to the pickle's end.
+
+    A Python 2 string becomes a `str` with one character a byte (Latin-1).
 
     Raises:
-      NotPlainError: the data is no pickle, is cut short, or needs anything but plain data and uint8 arrays.
+      NotPlainError: there is no pickle, it is cut short, or needs anything but plain data and what the dialect knows.
     """
     try:
-        return _interpret(data)
+        return _interpret(file, dialect)
     except NotPlainError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:  # what a malformed program runs into
         raise NotPlainError(f"not a well-formed pickle ({error})") from error
 
 
-def _interpret(data: bytes) -> Any:
+def loads(data: bytes, dialect: Dialect | None = None) -> Any:
+    """The same of ``data``; without a dialect arrays of uint8 are known, see :class:`Uint8Arrays`."""
+    return load(io.BytesIO(data), dialect or Uint8Arrays())
+
+
+def _interpret(file: IO[bytes], dialect: Dialect) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     argument: Any
-    for opcode, argument, _ in pickletools.genops(data):
+    for opcode, argument, _ in pickletools.genops(file):
         match opcode.name:
             case "PROTO" | "FRAME":
                 pass
             case "STOP":
-                return _finished(stack.pop())
+                return dialect.finish(stack.pop())
             case "MARK":
                 stack.append(_MARK)
             case name if name in _PUSH_ARGUMENT:
@@ -104,15 +114,17 @@ def _interpret(data: bytes) -> Any:
                 items = _since_mark(stack)
                 _expect(stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
             case "GLOBAL":
-                if argument not in _NAMES:
+                if argument not in dialect.names:
                     raise NotPlainError(f"it names {argument.replace(' ', '.')!r}, which plain data does not need")
-                stack.append(_NAMES[argument])
+                stack.append(dialect.names[argument])
             case "REDUCE":
                 arguments, function = stack.pop(), stack.pop()
-                stack.append(_reduce(function, arguments))
+                stack.append(dialect.call(function, arguments))
             case "BUILD":
                 state = stack.pop()
-                _build(stack[-1], state)
+                dialect.build(stack[-1], state)
+            case "BINPERSID":
+                stack.append(dialect.elsewhere(stack.pop()))
             case name:
                 raise NotPlainError(f"it uses the opcode {name}, which plain data does not need")
     raise NotPlainError("it ends before its STOP")
@@ -131,32 +143,59 @@ def _expect(value: Any, kind: type) -> Any:
     return value
 
 
-def _reduce(function: Any, arguments: Any) -> Any:
-    """The two calls in an array's pickle, recognised and not made."""
-    if function is _RECONSTRUCT and arguments[0] is _NDARRAY:
-        return _Array()
-    if function is _DTYPE and arguments[0] == "u1":
-        return _UINT8
-    raise NotPlainError("it calls something other than the constructors of a uint8 array")
+@dataclass(frozen=True)
+class _Name:
+    """A global that the pickle mentions: ``module name``."""
+
+    path: str
 
 
-def _build(target: Any, state: Any) -> None:
-    """Gives an announced array its contents: state is (version, shape, dtype, is-Fortran-order, bytes)."""
-    if target is _UINT8:  # byte order and alignment: nothing to say for single bytes
-        return
-    if type(target) is not _Array:
-        raise NotPlainError("it sets the state of something other than an array")
-    _, shape, dtype, fortran, content = state
-    if dtype is not _UINT8 or not all(type(size) is int and size >= 0 for size in shape):
-        raise NotPlainError("it holds an array of something other than uint8")
-    content = content.encode("latin-1") if isinstance(content, str) else content
-    if len(content) != math.prod(shape):
-        raise NotPlainError(f"it holds an array of shape {shape} with {len(content)} bytes")
-    target.value = np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")
+@dataclass
+class _Array:
+    """An array that the pickle has announced; its contents arrive with BUILD."""
+
+    value: np.ndarray | None = None
 
 
-def _finished(value: Any) -> Any:
-    """``value`` with announced arrays replaced by their contents, at its top and one level down in a dict."""
-    if type(value) is dict:
-        return {key: item.value if type(item) is _Array else item for key, item in value.items()}
-    return value.value if type(value) is _Array else value
+_RECONSTRUCT = _Name("numpy.core.multiarray _reconstruct")
+_NDARRAY = _Name("numpy ndarray")
+_DTYPE = _Name("numpy dtype")
+_UINT8 = object()  # what (_DTYPE, ("u1", …)) reduces to: no other dtype is known
+
+
+class Uint8Arrays:
+    """The dialect of NumPy's pickles, with arrays of uint8."""
+
+    names: Mapping[str, Any] = {name.path: name for name in (_RECONSTRUCT, _NDARRAY, _DTYPE)}
+
+    def call(self, function: Any, arguments: Any) -> Any:
+        """The two calls in an array's pickle."""
+        if function is _RECONSTRUCT and arguments[0] is _NDARRAY:
+            return _Array()
+        if function is _DTYPE and arguments[0] == "u1":
+            return _UINT8
+        raise NotPlainError("it calls something other than the constructors of a uint8 array")
+
+    def build(self, target: Any, state: Any) -> None:
+        """Gives an announced array its contents: state is (version, shape, dtype, is-Fortran-order, bytes)."""
+        if target is _UINT8:  # byte order and alignment: nothing to say for single bytes
+            return
+        if type(target) is not _Array:
+            raise NotPlainError("it sets the state of something other than an array")
+        _, shape, dtype, fortran, content = state
+        if dtype is not _UINT8 or not all(type(size) is int and size >= 0 for size in shape):
+            raise NotPlainError("it holds an array of something other than uint8")
+        content = content.encode("latin-1") if isinstance(content, str) else content
+        if len(content) != math.prod(shape):
+            raise NotPlainError(f"it holds an array of shape {shape} with {len(content)} bytes")
+        target.value = np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")
+
+    def elsewhere(self, identity: Any) -> Any:
+        """Nothing is kept elsewhere."""
+        raise NotPlainError("it refers to something outside of it")
+
+    def finish(self, value: Any) -> Any:
+        """``value`` with announced arrays replaced by their contents, at its top and one level down in a dict."""
+        if type(value) is dict:
+            return {key: item.value if type(item) is _Array else item for key, item in value.items()}
+        return value.value if type(value) is _Array else value

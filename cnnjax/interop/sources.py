@@ -1,8 +1,16 @@
 """The packages whose weights can be read and written."""
 
-from cnnjax import errors
-from cnnjax.interop import pytorchcv, timm, torchvision
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cnnjax import errors, models
+from cnnjax.interop import convert, pytorchcv, timm, torch_file, torchvision, weights
 from cnnjax.interop.counterpart import Counterpart
+from cnnjax.interop.weights import Record
+from cnnjax.nn.network import Network
 
 SOURCES: dict[str, list[Counterpart]] = {
     "torchvision": torchvision.COUNTERPARTS,
@@ -20,8 +28,67 @@ def find(source: str, name: str) -> Counterpart:
     """
     if source not in SOURCES:
         raise errors.unknown("source", source, SOURCES)
-    found = {each.theirs: each for each in SOURCES[source]}
-    ours = {each.model: each for each in SOURCES[source]}
-    if name not in {**ours, **found}:
-        raise errors.unknown(f"network of {source}:", name, {**ours, **found}, "`cnnjax weights list` shows them")
-    return {**ours, **found}[name]
+    known = {**{each.model: each for each in SOURCES[source]}, **{each.theirs: each for each in SOURCES[source]}}
+    if name not in known:
+        raise errors.unknown(f"network of {source}:", name, known, "`cnnjax weights list` shows them")
+    return known[name]
+
+
+def read(
+    source: str, path: pathlib.Path, name: str, fields: Mapping[str, Any] | None = None
+) -> tuple[Record, dict[str, Any]]:
+    """The weights of a package's network, as ours.
+
+    The fields of our network are set so that it computes what theirs does; the number of classes is the file's.
+
+    Args:
+      source: of :data:`SOURCES`.
+      path: a state dictionary, as ``.safetensors`` or as `torch.save` writes it.
+      name: of the network, there or here.
+      fields: of ours, beside or instead of those of the counterpart, e.g. ``{"auxiliary": "none"}``.
+
+    Raises:
+      UserError: the file cannot be read, or does not hold exactly the network's parameters.
+    """
+    counterpart = find(source, name)
+    fields = {**counterpart.fields, **(fields or {})}
+    model = _network(counterpart.model, fields)
+    state = _state(path)
+    if "num_classes" not in fields and (classes := convert.classes(model, state, counterpart)):
+        fields = {**fields, "num_classes": classes}
+        model = _network(counterpart.model, fields)
+    try:
+        variables = convert.to_ours(model, state, counterpart, model.input_shape)
+    except errors.UserError as error:
+        raise errors.UserError(f"{path}: {error}") from None
+    origin = f"{source}'s {counterpart.theirs}, {path.name}"
+    return Record(counterpart.model, fields, model.input_shape, counterpart.picture, (), origin), variables
+
+
+def write(source: str, path: pathlib.Path, record: Record, variables: Mapping[str, Any]) -> None:
+    """Weights as a package's state dictionary, in a safetensors file.
+
+    Raises:
+      UserError: the package has no network that computes the same.
+    """
+    counterpart = find(source, record.model)
+    model = _network(record.model, record.fields)
+    for field, value in counterpart.fields.items():
+        if getattr(model, field) != value and not field.startswith(("bn_momentum", "dropout")):
+            raise errors.UserError(
+                f"{source}'s {counterpart.theirs} has {field} = {value!r}, and these weights have {getattr(model, field)!r}: "
+                "it would compute something else"
+            )
+    weights.write_safetensors(path, convert.to_theirs(model, variables, counterpart), {"format": "pt"})
+
+
+def _network(name: str, fields: Mapping[str, Any]) -> Network:
+    model = models.create(name, **fields)
+    assert isinstance(model, Network)
+    return model
+
+
+def _state(path: pathlib.Path) -> dict[str, np.ndarray]:
+    if path.suffix == ".safetensors":
+        return weights.read_safetensors(path)[1]
+    return torch_file.read(path)

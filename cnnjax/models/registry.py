@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import flax.linen as nn
 
@@ -72,8 +72,23 @@ def create(name: str, **fields: Any) -> nn.Module:
             raise errors.UserError(f"the model {name!r} fixes {key} = {found.fixed[key]!r}; it cannot be set")
         if key not in found.fields:
             raise errors.unknown(f"field of the model {name!r}:", key, found.fields)
-        allowed = get_args(hints[key]) or (hints[key],)
-        if type(value) not in allowed and not (type(value) is int and float in allowed):
-            expected = " or ".join(kind.__name__ for kind in allowed)
+        if not _fits(value, hints[key]):
+            expected = getattr(hints[key], "__name__", "") if not get_args(hints[key]) else str(hints[key])
+            expected = expected.replace(" | ", " or ")
             raise errors.UserError(f"the field {key} of the model {name!r} is of type {expected}, not {value!r}")
     return found.module(**found.fixed, **fields)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a field's type; a whole number is a number too."""
+    inner = get_args(hint)
+    if get_origin(hint) is not tuple:
+        return (
+            any(_fits(value, each) for each in inner)
+            if inner
+            else type(value) in (hint, int if hint is float else hint)
+        )
+    if type(value) is not tuple:
+        return False
+    each_of = inner[:1] * len(value) if inner[-1] is ... else inner
+    return len(each_of) == len(value) and all(map(_fits, value, each_of))

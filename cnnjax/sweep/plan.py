@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cnnjax import config as configs
-from cnnjax import errors
+from cnnjax import errors, files
 from cnnjax.sweep import record
 from cnnjax.sweep.experiment import Experiment, Scale
-from cnnjax.train import files
 from cnnjax.train.run import RunFolder, read_json
 
 MARKER = "experiment.json"

@@ -1,12 +1,11 @@
 """The report of an experiment at one scale: ``report.html`` and ``plots/*.png`` beside its runs."""
 
 import io
-import os
-import pathlib
 
 import pandas
 from matplotlib.figure import Figure
 
+from cnnjax import files
 from cnnjax.sweep import page, plots, store
 from cnnjax.sweep.outcome import ERRORS, Outcome, current, summarise
 from cnnjax.sweep.plan import Sweep
@@ -29,8 +28,8 @@ def write(sweep: Sweep) -> Outcome:
     curves = curves[pandas.MultiIndex.from_frame(curves[_RUN]).isin(pandas.MultiIndex.from_frame(runs[_RUN]))]
     images = {name: _png(figure) for name, figure in _figures(outcome, runs, curves).items()}
     for name, image in images.items():
-        _replace(sweep.folder / "plots" / f"{name}.png", image)
-    _replace(sweep.folder / PAGE, page.make(outcome, runs, images).encode())
+        files.write(sweep.folder / "plots" / f"{name}.png", image)
+    files.write(sweep.folder / PAGE, page.make(outcome, runs, images).encode())
     return outcome
 
 
@@ -52,14 +51,3 @@ def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=200)
     return buffer.getvalue()
-
-
-def _replace(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -20,8 +20,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from cnnjax import errors
-from cnnjax.train import files
+from cnnjax import errors, files
 
 _OVERHEAD = 1 << 16
 """Bytes of a checkpoint beside its arrays, generously."""

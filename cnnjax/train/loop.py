@@ -10,6 +10,7 @@ import jax
 
 from cnnjax import config as configs
 from cnnjax import errors
+from cnnjax.interop import weights
 from cnnjax.train import environment, progress
 from cnnjax.train.checkpoint import Checkpoints
 from cnnjax.train.program import Program
@@ -174,6 +175,8 @@ def _train(
                 checkpoints.wait()
                 raise Interrupted(f"{folder.path}: stopped and saved at step {done} of {program.steps}")
         summary = {key: value for key, value in folder.metrics()[-1].items() if key.split("/")[0] in ("train", "test")}
+    variables = program.fetch({"params": state.params, "batch_stats": state.batch_stats})
+    weights.save(folder.weights, program.record(), variables)
     finish("completed", done, summary)
     return None
 

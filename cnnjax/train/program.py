@@ -14,6 +14,8 @@ from jax import lax
 from cnnjax import config as configs
 from cnnjax import data, errors, models
 from cnnjax.data import pipeline
+from cnnjax.data.picture import Picture
+from cnnjax.interop import weights
 from cnnjax.nn import norm, onednn, stacking
 from cnnjax.tasks.classification import Classification
 from cnnjax.train import checkpoint, compiler, optimizer, parallel, schedule, state, step
@@ -40,6 +42,7 @@ class Program:
       model, task, optimizer, schedule: made from the configuration.
       conv_form: of its convolutions, see `cnnjax.nn.conv`.
       compiler_options: see `cnnjax.train.compiler`.
+      classes: their names.
       steps_per_epoch: the training set is seen once in as many steps.
       steps: of the whole run.
       parameters: how many.
@@ -75,6 +78,7 @@ class Program:
         }
         self.fingerprints = {name: each.fingerprint for name, each in sets.items()}
         train = sets["train"]
+        self.classes = train.class_names
         self.steps_per_epoch = pipeline.steps_per_epoch(len(train.labels), batch)
         flip = config.task.flip and config.dataset.name not in UNMIRRORED
         if flip != config.task.flip:
@@ -120,6 +124,25 @@ class Program:
         self._run_compiled = self.layout.compile(self._run, donate=(0,))
         self._evaluate_compiled = self.layout.compile(self._evaluate)
         self._finite = jax.jit(checkpoint.all_finite)
+
+    def record(self) -> weights.Record:
+        """What this run's weights are of."""
+        height, width, channels = np.shape(self.task.mean)
+        picture = Picture(
+            resize=min(height, width),
+            crop=(height, width),
+            mean=_nested(self.task.mean / 255),
+            std=(self.task.scale / 255,) * channels,
+        )
+        fields = {**self.config.model, "num_classes": len(self.classes)}
+        return weights.Record(
+            fields.pop("name"),
+            fields,
+            (height, width, channels),
+            picture,
+            self.classes,
+            f"trained on {self.config.dataset.name}",
+        )
 
     def duration(self, text: str, name: str) -> int:
         """A duration in steps of this run, at least one; ``name`` is the setting's, for the error."""
@@ -243,6 +266,10 @@ def _conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None])
         say(f"convolutions are XLA's own and slower: {failure}")
         return "canonical"
     return "onednn"
+
+
+def _nested(values: np.ndarray) -> tuple[Any, ...]:
+    return tuple(map(_nested, values)) if values.ndim else float(values)  # type: ignore[return-value]
 
 
 def _statistics(images: np.ndarray) -> tuple[np.ndarray, float]:

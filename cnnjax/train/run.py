@@ -15,9 +15,9 @@ from typing import Any
 import filelock
 
 from cnnjax import config as configs
-from cnnjax import errors
+from cnnjax import errors, files
+from cnnjax.interop import weights
 from cnnjax.tasks.classification import METRICS
-from cnnjax.train import files
 
 EXACT = (
     "packages",
@@ -54,6 +54,11 @@ class RunFolder:
     def checkpoints(self) -> pathlib.Path:
         """Where checkpoints go."""
         return self.path / "checkpoints"
+
+    @property
+    def weights(self) -> pathlib.Path:
+        """The network's, once the run is finished; see `cnnjax.interop.weights`."""
+        return self.path / weights.NAME
 
     @contextlib.contextmanager
     def locked(self, wait_s: float = 5.0) -> Iterator[None]:

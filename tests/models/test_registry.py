@@ -13,6 +13,18 @@ def test_a_name_stands_for_its_fields():
     assert models.create("resnet_cifar", depth=44, scan=True) == CifarResNet(depth=44, scan=True)
 
 
+def test_fields_of_tuples():
+    assert models.create("mlp_cifar10", widths=()).widths == ()
+    assert models.create("lenet5_dense", maps=(2, 3)).maps == (2, 3)
+    for widths in ([3], (3.0,), (3, "4"), 3):
+        with pytest.raises(
+            errors.UserError, match=r"widths of the model 'mlp_cifar10' is of type tuple\[int, \.\.\.\]"
+        ):
+            models.create("mlp_cifar10", widths=widths)
+    with pytest.raises(errors.UserError, match=r"maps of the model 'lenet5_dense' is of type tuple\[int, int\], not"):
+        models.create("lenet5_dense", maps=(2, 3, 4))
+
+
 def test_equal_calls_give_equal_hashable_modules():
     fields = {"shortcut": "C", "width": 8, "bn_axis": "data", "bn_momentum": 0.5}
     one, other = models.create("resnet20", **fields), models.create("resnet20", **fields)
@@ -50,7 +62,7 @@ def test_the_table_cannot_be_changed_from_outside():
         ("resnet20", {"width": 16.0}, r"the field width of the model 'resnet20' is of type int, not 16.0"),
         ("resnet20", {"width": True}, r"is of type int, not True"),
         ("resnet20", {"scan": 1}, r"is of type bool, not 1"),
-        ("resnet20", {"bn_axis": 3}, r"is of type str or NoneType, not 3"),
+        ("resnet20", {"bn_axis": 3}, r"is of type str or None, not 3"),
         ("resnet20", {"shortcut": "D"}, r"unknown shortcut 'D'; available: A, B, B3, C, highway, none"),
         ("resnet20", {"dtype": "float31"}, r"unknown dtype 'float31'; did you mean .*float32"),
         ("resnet20", {"bn_epsilon": 0}, r"bn_epsilon is larger than 0, not 0"),

@@ -8,10 +8,9 @@ import pytest
 from rich.console import Console
 
 from cnnjax import config as configs
-from cnnjax import errors
+from cnnjax import errors, files
 from cnnjax.sweep import experiment, plan, progress
 from cnnjax.sweep.plan import Sweep
-from cnnjax.train import files
 
 
 @pytest.fixture

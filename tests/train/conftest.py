@@ -124,7 +124,8 @@ def doctored(tiny_settings: list[str]) -> Callable[..., subprocess.CompletedProc
     prelude = """
 import os, signal, sys
 from cnnjax import cli
-from cnnjax.train import checkpoint, files, loop, program, run
+from cnnjax import files
+from cnnjax.train import checkpoint, loop, program, run
 
 def kill_at(owner, name, when, after=False):
     real = getattr(owner, name)

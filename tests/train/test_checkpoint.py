@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnjax import errors
-from cnnjax.train import checkpoint, files
+from cnnjax import errors, files
+from cnnjax.train import checkpoint
 from cnnjax.train.checkpoint import Checkpoints, all_finite
 
 

@@ -23,7 +23,7 @@ def folder(tmp_path: pathlib.Path) -> RunFolder:
 
 def test_files_of_a_finished_run(undisturbed: RunFolder, program: Program) -> None:
     assert {path.name for path in undisturbed.path.iterdir()} == {
-        ".lock", "run.json", "metrics.jsonl", "timing.jsonl", "status.json", "checkpoints",
+        ".lock", "run.json", "metrics.jsonl", "timing.jsonl", "status.json", "checkpoints", "weights.safetensors",
     }  # fmt: skip
     assert {path.name for path in undisturbed.checkpoints.iterdir()} == {"11", "11.json", "22", "22.json"}
     status = undisturbed.status()
@@ -89,11 +89,11 @@ def test_steps_per_dispatch_change_nothing(steps: int, program, recipe, folder, 
 
 
 def test_the_devices_are_read_where_something_is_due_and_nowhere_else(program, recipe, folder) -> None:
-    """22 steps in dispatches of one: logged at 11 and 22, both sets evaluated there, and checked before both saves."""
+    """22 steps in dispatches of one: logged at 11 and 22, both sets evaluated there, checked before both saves; the weights."""
     dispatches = configs.override(recipe, {"execution.steps_per_dispatch": 1})
     before = program.fetched
     loop.train(program, dispatches, folder, lambda line: None)
-    assert program.fetched - before == 2 * (1 + 2 + 1)
+    assert program.fetched - before == 2 * (1 + 2 + 1) + 1
 
 
 def test_where_and_when_it_is_computed_is_no_part_of_the_metrics(undisturbed: RunFolder) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from cnnjax import config as configs
-from cnnjax import errors
-from cnnjax.train import files
+from cnnjax import errors, files
 from cnnjax.train.run import EXACT, RunFolder, folder_lock, read_json
 
 ENVIRONMENT: dict[str, Any] = {**dict.fromkeys(EXACT, 1), "packages": {"jax": "1"}, "commit": "abc"}

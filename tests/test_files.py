@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from cnnjax import errors
-from cnnjax.train import files
+from cnnjax import errors, files
 
 
 def test_write_makes_folders_and_leaves_nothing_else(tmp_path: pathlib.Path) -> None:
@@ -53,7 +52,7 @@ def test_kill_while_writing_keeps_the_old_text(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "file"
     files.write_text(path, "old")
     script = (
-        "import os, pathlib, signal, sys; from cnnjax.train import files\n"
+        "import os, pathlib, signal, sys; from cnnjax import files\n"
         "files.os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
         "files.write_text(pathlib.Path(sys.argv[1]), 'new')"
     )
@@ -107,7 +106,7 @@ def test_last_line_that_is_whole_but_no_row(last: str, tmp_path: pathlib.Path) -
 def test_error_of_writing_names_the_file(tmp_path: pathlib.Path) -> None:
     """As on a full disk: the system's error for a write has no name in it."""
     script = (
-        "import pathlib, resource, sys; from cnnjax.train import files\n"
+        "import pathlib, resource, sys; from cnnjax import files\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "for write in (files.write_json, files.append_line):\n"
         "    try: write(pathlib.Path(sys.argv[1]), {'x': 'y' * 2000})\n"

@@ -10,18 +10,23 @@ from typing import Any
 from cnnjax import errors
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Replaces a file's content in one step: a reader, or a kill, finds the old text or the new one."""
+def write(path: pathlib.Path, content: bytes) -> None:
+    """Replaces a file's content in one step: a reader, or a kill, finds the old content or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with _named(path), temporary.open("w") as file:
-            file.write(text)
+        with _named(path), temporary.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """See :func:`write`."""
+    write(path, text.encode())
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

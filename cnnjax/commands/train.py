@@ -1,0 +1,66 @@
+"""``cnnjax train``."""
+
+import argparse
+import logging
+import pathlib
+import threading
+from typing import Any
+
+from cnnjax import arguments, machine
+from cnnjax.commands import process
+
+
+def add(command: process.Add) -> None:
+    """Adds the command."""
+    train = command("train", _train, "train one network", takes_settings=True)
+    train.add_argument("config", help="a recipe, e.g. configs/resnet_cifar.py")
+    train.add_argument("--run", dest="run_folder", type=pathlib.Path, help="its folder; default: runs/<recipe>")
+    train.add_argument(
+        "--seeds", type=arguments.seeds, default=(), help="train each seed in <run>/seed-<s>, e.g. 0-4 or 0,1,2"
+    )
+    train.add_argument("--cores", type=arguments.cores, default=(), help="CPU cores to use, e.g. 0,1")
+    train.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
+
+
+def _train(options: argparse.Namespace, settings: list[str]) -> int:
+    process.stop_as_interrupt()
+    machine.pin(options.cores)
+    machine.keep_memory()
+    if options.until_stdin_closes:
+        threading.Thread(target=process.end_with_parent, daemon=True).start()
+    # Orbax logs a save that fails with the tracebacks of its threads; we say it in a line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    from rich.console import Console
+
+    from cnnjax import config as configs
+    from cnnjax import signals
+    from cnnjax.train import compiler, loop, progress
+    from cnnjax.train.program import Program
+    from cnnjax.train.run import RunFolder
+
+    base = configs.load(options.config)
+    base = configs.override(base, configs.parse(base, settings))
+    folder = options.run_folder or pathlib.Path("runs") / pathlib.Path(options.config).stem
+    runs = (
+        [(folder / f"seed-{seed}", configs.override(base, {"seed": seed})) for seed in options.seeds]
+        if options.seeds
+        else [(folder, base)]
+    )
+    with compiler.keeping_programs(base, process.say), signals.noted() as stopped:
+        program = Program(base, process.say)
+        for path, config in runs:
+            if stopped():
+                return loop.EXIT_INTERRUPTED
+            try:
+                with progress.shown(str(path), Console()) as show:
+                    status = loop.train(program, config, RunFolder(path), process.say, stopped, show)
+            except loop.Interrupted as interrupted:
+                process.say(str(interrupted))
+                return loop.EXIT_INTERRUPTED
+            process.say(_result(path, status))
+    return process.EXIT_OK
+
+
+def _result(path: pathlib.Path, status: dict[str, Any]) -> str:
+    results = ", ".join(f"{name} {value:.4f}" for name, value in status["summary"].items())
+    return f"{path}: {status['outcome']} at step {status['step']}{', ' if results else ''}{results}"

@@ -1,0 +1,140 @@
+"""A network's weights in a file: safetensors in our names, with what they are the weights of beside them.
+
+Nothing in such a file is executed. Scanned stages are stored block by block, so that it does not matter how they are computed.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from cnnjax import errors, files, models
+from cnnjax.data.picture import Picture
+from cnnjax.interop import convert
+from cnnjax.interop.names import listed
+from cnnjax.nn import stacking
+
+NAME = "weights.safetensors"
+"""Of the file in a run's folder."""
+
+_FORMAT = "cnnjax"
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What weights are of.
+
+    Attributes:
+      model: a registered network's name.
+      fields: of it, ``num_classes`` among them.
+      input_shape: ``[H, W, C]`` of the images that it was made for.
+      picture: how it wants pictures.
+      classes: their names; empty where they are not known.
+      origin: where the weights come from, for a reader.
+    """
+
+    model: str
+    fields: Mapping[str, Any]
+    input_shape: tuple[int, int, int]
+    picture: Picture
+    classes: tuple[str, ...] = ()
+    origin: str = ""
+
+    def create(self) -> nn.Module:
+        """The network."""
+        return models.create(self.model, **self.fields)
+
+
+class Loaded(NamedTuple):
+    """A network and its variables."""
+
+    model: nn.Module
+    variables: dict[str, Any]
+
+
+def load(path: pathlib.Path | str) -> Loaded:
+    """The network and the variables of a file of weights, or of a run that is finished.
+
+    ``model, variables = load("resnet50.safetensors")``; `read` gives what else the file knows.
+
+    Raises:
+      UserError: see :func:`read`.
+    """
+    record, variables = read(path)
+    return Loaded(record.create(), variables)
+
+
+def read(path: pathlib.Path | str) -> tuple[Record, dict[str, Any]]:
+    """What weights are of, and the variables, as arrays of NumPy.
+
+    Args:
+      path: a file that :func:`save` has written, or the folder of a run, which has one once it is finished.
+
+    Raises:
+      UserError: there is none, it is damaged or of another kind, or does not hold exactly the network's parameters.
+    """
+    path = pathlib.Path(path)
+    file = path / NAME if path.is_dir() else path
+    if path.is_dir() and not file.exists():
+        raise errors.UserError(f"{path} has no {NAME}: it is no run, or one that is not finished")
+    metadata, leaves = read_safetensors(file)
+    if metadata.get("format") != _FORMAT:
+        raise errors.UserError(
+            f"{file} does not say what network it is of; `cnnjax weights import` reads other packages' files"
+        )
+    record = _record(file, metadata)
+    like = convert.shapes(record.create(), record.input_shape)
+    wanted = {name: leaf.shape for name, leaf in stacking.names(like).items()}
+    odd = [name for name in {**wanted, **leaves} if name not in leaves or wanted.get(name) != leaves[name].shape]
+    if odd:
+        raise errors.UserError(f"{file} is damaged: not the parameters of {record.model}, they differ in {listed(odd)}")
+    return record, convert.unflatten(like, leaves)
+
+
+def save(path: pathlib.Path, record: Record, variables: Mapping[str, Any]) -> None:
+    """Writes variables, with what they are of, in one step."""
+    metadata = {"format": _FORMAT, "record": json.dumps(dataclasses.asdict(record))}
+    write_safetensors(path, {name: np.asarray(leaf) for name, leaf in stacking.names(variables).items()}, metadata)
+
+
+def read_safetensors(path: pathlib.Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Metadata and arrays of a safetensors file.
+
+    Raises:
+      UserError: it is damaged, cut short, or something else.
+    """
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise errors.UserError(f"{path} is no safetensors file, damaged, or cut short: {error}") from None
+
+
+def write_safetensors(path: pathlib.Path, arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Writes a safetensors file in one step."""
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    files.write(path, safetensors.numpy.save(whole, metadata))
+
+
+def _record(path: pathlib.Path, metadata: Mapping[str, str]) -> Record:
+    try:
+        found = json.loads(metadata["record"])
+        picture = Picture(**{key: _tuples(value) for key, value in found.pop("picture").items()})
+        record = Record(**{key: _tuples(value) for key, value in found.items()}, picture=picture)
+        record.create()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise errors.UserError(f"{path} is damaged: what it says of its network cannot be read ({error})") from None
+    return record
+
+
+def _tuples(value: Any) -> Any:
+    """A JSON value with lists as tuples."""
+    if isinstance(value, list):
+        return tuple(map(_tuples, value))
+    return {key: _tuples(each) for key, each in value.items()} if isinstance(value, dict) else value

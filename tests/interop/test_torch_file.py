@@ -1,0 +1,147 @@
+"""Files of `torch.save`, read without PyTorch. Those that are compared were written by it; see goldens/make_torch_files.py."""
+
+import io
+import json
+import os
+import pathlib
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from cnnjax import errors
+from cnnjax.interop import torch_file
+
+GOLDENS = pathlib.Path(__file__).parent / "goldens"
+STATE = json.loads((GOLDENS / "torch_files.json").read_text())["state"]
+
+
+@pytest.mark.parametrize("name", ["state.pth", "state_old.pth", "checkpoint.pth"])
+def test_what_torch_has_written(name):
+    found = torch_file.read(GOLDENS / name)
+    assert set(found) == set(STATE)
+    for key, (shape, values) in STATE.items():
+        assert list(found[key].shape) == shape
+        np.testing.assert_array_equal(found[key].astype(np.float64).ravel(), values)
+
+
+def test_types_are_kept():
+    found = torch_file.read(GOLDENS / "state.pth")
+    assert {str(found[name].dtype) for name in found} == {"float32", "int64", "float16", "bfloat16", "float64", "bool"}
+
+
+def test_a_whole_module_is_refused():
+    with pytest.raises(
+        errors.UserError, match=r"names 'torch\.nn\.modules\.container\.Sequential'.*save a network's state_"
+    ):
+        torch_file.read(GOLDENS / "module.pth")
+
+
+@pytest.mark.parametrize("name", ["state.pth", "state_old.pth"])
+def test_no_cut_goes_unnoticed(name, tmp_path):
+    data = (GOLDENS / name).read_bytes()
+    path = tmp_path / "cut.pth"
+    for end in [*range(0, len(data), 7), len(data) - 1]:
+        path.write_bytes(data[:end])
+        with pytest.raises(errors.UserError):
+            torch_file.read(path)
+
+
+def test_no_flipped_byte_does_more_than_change_a_name(tmp_path):
+    """Numbers in an archive are protected by checksums; whatever else is hit, the error is a line."""
+    data = (GOLDENS / "state.pth").read_bytes()
+    path = tmp_path / "flipped.pth"
+    refused = 0
+    for place in range(0, len(data), 11):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x20]) + data[place + 1 :])
+        try:
+            found = torch_file.read(path)
+        except errors.UserError:
+            refused += 1
+        else:
+            for key in set(found) & set(STATE):
+                np.testing.assert_array_equal(found[key].astype(np.float64).ravel(), STATE[key][1])
+    assert refused > 20
+
+
+class Malicious:
+    """Would make a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.path),))
+
+
+def archive(pickled):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as writer:
+        writer.writestr("x/data.pkl", pickled)
+        writer.writestr("x/data/0", b"\0" * 8)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("wrap", [archive, bytes], ids=["archive", "bare"])
+def test_nothing_is_executed(protocol, wrap, tmp_path):
+    victim = tmp_path / "victim"
+    pickle.loads(pickle.dumps(Malicious(victim), protocol))
+    victim.rmdir()  # it was made
+    path = tmp_path / "evil.pth"
+    path.write_bytes(wrap(pickle.dumps({"weight": Malicious(victim)}, protocol)))
+    with pytest.raises(errors.UserError, match="plain data does not need"):
+        torch_file.read(path)
+    assert not victim.exists()
+
+
+# A tensor's pickle by hand: _rebuild_tensor_v2(storage, offset, size, stride, ...) with what is given.
+def tensor(storage, offset, size, stride):
+    def write(value):
+        match value:
+            case tuple():
+                return b"(" + b"".join(map(write, value)) + b"t"
+            case str():
+                return b"X" + len(value).to_bytes(4, "little") + value.encode()
+            case bytes():
+                return b"c" + value
+            case int():
+                return b"J" + value.to_bytes(4, "little", signed=True)
+            case list():
+                return write(tuple(value)) + b"Q"
+
+    of = b"ctorch._utils\n_rebuild_tensor_v2\n" + write((storage, offset, size, stride)) + b"R"
+    return b"\x80\x02}" + write("weight") + of + b"s."
+
+
+FLOATS = ["storage", b"torch\nFloatStorage\n", "0", "cpu", 2]
+
+
+def test_the_pickle_by_hand_is_one(tmp_path):
+    path = tmp_path / "x.pth"
+    path.write_bytes(archive(tensor(FLOATS, 0, (2,), (1,))))
+    np.testing.assert_array_equal(torch_file.read(path)["weight"], np.zeros(2, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((FLOATS, 0, (3,), (1,)), "storage of 2 values"),
+        ((FLOATS, 1, (2,), (1,)), "storage of 2 values"),
+        ((FLOATS, 0, (2, 2), (2, 1)), "storage of 2 values"),
+        ((FLOATS, -1, (2,), (1,)), "strides"),
+        ((FLOATS, 0, (2,), (-1,)), "strides"),
+        ((FLOATS, 0, (2,), (1, 1)), "strides"),
+        (([*FLOATS[:4], 3], 0, (3,), (1,)), "cut short"),
+        (([*FLOATS[:4], -1], 0, (3,), (1,)), "no storage"),
+        ((["module", *FLOATS[1:]], 0, (2,), (1,)), "no storage"),
+        ((["storage", "torch", *FLOATS[2:]], 0, (2,), (1,)), "no storage"),
+        ((["storage", FLOATS[1], "1", "cpu", 2], 0, (2,), (1,)), "damaged"),
+    ],
+)
+def test_tensors_that_reach_beyond_their_numbers(arguments, message, tmp_path):
+    path = tmp_path / "x.pth"
+    path.write_bytes(archive(tensor(*arguments)))
+    with pytest.raises(errors.UserError, match=message):
+        torch_file.read(path)

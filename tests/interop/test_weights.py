@@ -1,0 +1,200 @@
+"""Files of weights, and the way of other packages' files in and out."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from cnnjax import cli, errors, interop, models
+from cnnjax.data.picture import Picture
+from cnnjax.interop import convert, sources
+from cnnjax.interop.weights import Record
+from cnnjax.nn import stacking
+
+SMALL = {"depth": 14, "width": 4, "num_classes": 3}
+
+
+def made(name="resnet_cifar", **fields):
+    record = Record(name, {**SMALL, **fields}, (8, 8, 1), Picture(8, 8, (0.5,), (0.25,)), ("a", "b", "c"), "a test")
+    return record, record.create().init(jax.random.key(1), np.zeros((1, 8, 8, 1), np.float32))
+
+
+@pytest.fixture
+def their_file(tmp_path):
+    """A state dictionary of pytorchcv's resnet20_cifar10, with 3 classes."""
+    counterpart = sources.find("pytorchcv", "resnet20_cifar10")
+    model = models.create(counterpart.model, **counterpart.fields, num_classes=3)
+    variables = model.init(jax.random.key(2), np.zeros((1, 32, 32, 3), np.float32))
+    state = convert.to_theirs(model, variables, counterpart)
+    state["features.init_block.bn.num_batches_tracked"] = np.zeros((), np.int64)
+    path = tmp_path / "theirs.safetensors"
+    safetensors.numpy.save_file(state, path)
+    return path, state, variables
+
+
+def same(one, other):
+    one, other = stacking.names(one), stacking.names(other)
+    assert set(one) == set(other)
+    for name, leaf in one.items():
+        np.testing.assert_array_equal(leaf, other[name], err_msg=name)
+
+
+@pytest.mark.parametrize(("saved", "loaded"), [(False, False), (True, False), (False, True), (True, True)])
+def test_what_is_saved_is_loaded_whether_stages_are_scanned_or_not(saved, loaded, tmp_path):
+    record, variables = made(scan=saved)
+    other = dataclasses.replace(record, fields={**record.fields, "scan": loaded})
+    interop.save(tmp_path / "x.safetensors", record, variables)
+    found, again = interop.read(tmp_path / "x.safetensors")
+    assert found == record
+    same(again, variables)
+    interop.save(
+        tmp_path / "y.safetensors", other, stacking.stack(stacking.unstack(variables), like=made(scan=loaded)[1])
+    )
+    model, again = interop.load(tmp_path / "y.safetensors")
+    assert model == other.create()
+    images = np.random.default_rng(0).standard_normal((2, 8, 8, 1)).astype(np.float32)
+    np.testing.assert_allclose(model.apply(again, images)[0], record.create().apply(variables, images)[0], rtol=1e-5)
+
+
+def test_a_mean_for_each_pixel_and_nested_fields(tmp_path):
+    picture = Picture(8, (8, 6), tuple(tuple((x / 9 + y / 100,) for x in range(6)) for y in range(8)), (0.25,))
+    fields = {"widths": (5, 6), "num_classes": 3}
+    record = Record("mlp_cifar10", fields, (8, 6, 1), picture)
+    variables = record.create().init(jax.random.key(1), np.zeros((1, 8, 6, 1), np.float32))
+    interop.save(tmp_path / "x.safetensors", record, variables)
+    assert interop.read(tmp_path / "x.safetensors")[0] == record
+
+
+def test_import_and_export_are_inverse(their_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path, state, variables = their_file
+    assert cli.main(["weights", "import", "pytorchcv", str(path), "--model", "resnet20_cifar10"]) == 0
+    assert "resnet20.safetensors: resnet20, 3 classes" in capsys.readouterr().out
+    record, found = interop.read("resnet20.safetensors")
+    assert record.fields == {"shortcut": "B", "bn_momentum": 0.9, "bn_epsilon": 1e-5, "num_classes": 3}
+    same(found, variables)
+    assert cli.main(["weights", "export", "resnet20.safetensors", "pytorchcv", "--to", "back.safetensors"]) == 0
+    back = safetensors.numpy.load_file("back.safetensors")
+    assert set(back) == {name for name in state if not name.endswith("num_batches_tracked")}
+    assert all(np.array_equal(back[name], state[name]) for name in back)
+    assert cli.main(["weights", "export", "resnet20.safetensors", "cnnjax", "--to", "ours.safetensors"]) == 0
+    same(interop.read("ours.safetensors")[1], variables)
+
+
+def test_our_name_does_too(their_file):
+    path, _, variables = their_file
+    same(sources.read("pytorchcv", path, "resnet20")[1], variables)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda s: s.pop("features.stage2.unit1.body.conv1.conv.weight"),
+            "missing: features.stage2.unit1.body.conv1.conv.weight 32×16×3×3$",
+        ),
+        (lambda s: s.update(extra=np.zeros((2, 3), np.float32)), "too many: extra 2×3$"),
+        (
+            lambda s: s.update({"features.init_block.conv.weight": np.zeros((16, 3, 5, 5), np.float32)}),
+            "shape: features.init_block.conv.weight is 16×3×5×5, not 16×3×3×3$",
+        ),
+        (lambda s: s.update({"output.bias": np.zeros(4, np.float32)}), "shape: output.weight is 3×64, not 4×64$"),
+        (lambda s: s.clear(), "missing: .* and [0-9]+ more$"),
+    ],
+    ids=["missing", "surplus", "shape", "classes", "empty"],
+)
+def test_a_state_that_is_not_the_networks(change, message, their_file, tmp_path, capsys):
+    path, state, _ = their_file
+    state = dict(state)
+    change(state)
+    safetensors.numpy.save_file(state, path)
+    out = tmp_path / "x.safetensors"
+    words = ["weights", "import", "pytorchcv", str(path), "--model", "resnet20_cifar10", "--to", str(out)]
+    assert cli.main(words) == 2
+    with pytest.raises(errors.UserError, match=message):
+        sources.read("pytorchcv", path, "resnet20_cifar10")
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_cut_file_is_refused(their_file, tmp_path, capsys):
+    data = their_file[0].read_bytes()
+    path = tmp_path / "cut.safetensors"
+    for end in (0, 7, 100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:end])
+        assert cli.main(["weights", "import", "pytorchcv", str(path), "--model", "resnet20_cifar10"]) == 2
+        assert "cut.safetensors is no safetensors file, damaged, or cut short" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["import", "torchvison", "x.pth", "--model", "resnet50"],
+            "unknown source 'torchvison'; did you mean torchvision",
+        ),
+        (["import", "timm", "x.pth", "--model", "resnet50"], "unknown network of timm: 'resnet50'"),
+        (["import", "torchvision", "x.pth", "--model", "resnet50"], "No such file or directory: x.pth"),
+        (["import", "torchvision", "x.pth", "--model", "resnet50", "depht=3"], "unknown field"),
+        (["export", "x", "torchvision", "--to", "y.safetensors"], "No such file"),
+        (["export", ".", "torchvision", "--to", "y.safetensors"], "has no weights.safetensors"),
+    ],
+)
+def test_what_a_user_can_get_wrong(words, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["weights", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_weights_that_compute_something_else_there(tmp_path):
+    record = Record("resnet20", {"shortcut": "A"}, (32, 32, 3), Picture(32, 32))
+    variables = record.create().init(jax.random.key(1), np.zeros((1, 32, 32, 3), np.float32))
+    with pytest.raises(errors.UserError, match="resnet20_cifar10 has shortcut = 'B', and these weights have 'A'"):
+        sources.write("pytorchcv", tmp_path / "x.safetensors", record, variables)
+
+
+def _with(file, **changes):
+    """The file's metadata, changed."""
+    arrays = safetensors.numpy.load_file(file)
+    with safetensors.safe_open(file, "numpy") as opened:
+        metadata = {**opened.metadata(), **changes}
+    safetensors.numpy.save_file(arrays, file, metadata)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "pt"}, "does not say what network it is of"),
+        ({"record": "{"}, "cannot be read"),
+        ({"record": "[]"}, "cannot be read"),
+        ({"record": json.dumps({"model": "resnet20"})}, "cannot be read"),
+        ("model", "unknown model 'nonesuch'"),
+        ("num_classes", "differ in params/classifier/bias"),
+    ],
+)
+def test_a_damaged_record(change, message, tmp_path):
+    path = tmp_path / "x.safetensors"
+    record, variables = made()
+    if change == "model":
+        record = dataclasses.replace(record, model="nonesuch")
+    if change == "num_classes":
+        record = dataclasses.replace(record, fields={**record.fields, "num_classes": 4})
+    interop.save(path, record, variables)
+    if isinstance(change, dict):
+        _with(path, **change)
+    with pytest.raises(errors.UserError, match=message):
+        interop.read(path)
+
+
+def test_half_precision_becomes_single(their_file, tmp_path):
+    path, state, variables = their_file
+    safetensors.numpy.save_file({name: array.astype(np.float16) for name, array in state.items()}, path)
+    _, found = sources.read("pytorchcv", path, "resnet20")
+    for name, leaf in stacking.names(found).items():
+        assert leaf.dtype == np.float32
+        np.testing.assert_allclose(leaf, stacking.names(variables)[name], atol=1e-3)
