@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cnnjax import arguments, cli
+from cnnjax import arguments, cli, models
 
 ROOT = pathlib.Path(__file__).parents[1]
 DIGITS, DEGRADATION = ROOT / "configs" / "resnet_cifar_digits.py", ROOT / "experiments" / "degradation.py"
@@ -214,8 +214,9 @@ def test_run_folder_of_another_run(call, cnnjax, tmp_path: pathlib.Path, tiny_se
 def test_models(call) -> None:
     code, output, errors = call("models")
     assert (code, errors) == (0, "")
-    for name in ("resnet20", "resnet56", "plain56", "resnet1202", "resnet_cifar"):
-        assert re.search(rf"\b{name}\b", output)
+    rows = {row.split()[1]: row for row in output.splitlines() if row.startswith("│ ") and row.split()[1] != "│"}
+    assert {"resnet20", "plain1202", "resnet_cifar", "lenet5", "senet154", *models.entries()} == set(rows)
+    assert re.search(r"25,557,032 │\s+3,857,973,248 │\s+224×224×3 │$", rows["resnet50"])
 
 
 @pytest.mark.parametrize("scan", ["true", "false"])

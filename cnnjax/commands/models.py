@@ -9,43 +9,66 @@ from cnnjax.commands import process
 
 def add(command: process.Add) -> None:
     """Adds the command."""
-    models = command("models", _models, "list the networks, or print the layers of one")
+    models = command("models", _models, "list the networks, or print the layers and fields of one")
     models.add_argument("name", nargs="?")
     models.add_argument("field", nargs="*", help="fields of the network, e.g. shortcut=B")
-    models.add_argument(
-        "--input", type=arguments.shape, default=(32, 32, 3), help="height, width, channels; default 32x32x3"
-    )
+    models.add_argument("--input", type=arguments.shape, help="height, width, channels; default: the paper's")
 
 
 def _models(options: argparse.Namespace, settings: list[str]) -> int:
     process.leave_devices_to_workers()
+    if options.name:
+        return _layers(options)
+    from rich.console import Console
+    from rich.table import Table
+
+    from cnnjax import models
+    from cnnjax.analysis import sizes
+
+    table = Table(caption="MACs: multiply-accumulates of one image; `cnnjax models NAME` prints layers and fields")
+    for name, justify in (
+        ("name", "left"),
+        ("paper", "left"),
+        ("parameters", "right"),
+        ("MACs", "right"),
+        ("input", "right"),
+    ):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    known = sizes.known()
+    for name, entry in sorted(models.entries().items()):
+        size = known[name]
+        shape = "×".join(map(str, size.input_shape))
+        table.add_row(name, entry.doc, f"{size.parameters:,}", f"{size.macs:,}", shape)
+    Console().print(table)
+    return process.EXIT_OK
+
+
+def _layers(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
     from cnnjax import models
     from cnnjax.analysis import cost, layers
 
-    console = Console()
-    table = Table()
-    if not options.name:
-        for name in ("name", "what it is", "fields"):
-            table.add_column(name)
-        for name, entry in models.entries().items():
-            table.add_row(name, entry.doc, ", ".join(f"{key}={value}" for key, value in entry.fields.items()))
-        console.print(table)
-        return process.EXIT_OK
-    model = models.create(options.name, **fields(options.name, options.field))
-    rows = layers.layers(model, (1, *options.input))
+    console, table = Console(), Table()
+    given = fields(options.name, options.field)
+    model = models.create(options.name, **given)
+    shape = options.input or model.input_shape
+    rows = layers.layers(model, (1, *shape))
     for name, justify in (("layer", "left"), ("output", "left"), ("parameters", "left"), ("count", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         parameters = " ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in row.parameters.items())
         table.add_row(row.name, "×".join(map(str, row.output[1:])), parameters, f"{row.count:,}")
     console.print(table)
-    macs = cost.forward(model, (1, *options.input))
-    size = "×".join(map(str, options.input))
+    entry = models.entry(options.name)
+    changed = {**entry.fields, **given}
+    console.print(f"{options.name}: {entry.doc}", highlight=False)
+    console.print(f"fields: {', '.join(f'{key}={value!r}' for key, value in changed.items())}", highlight=False)
+    macs = cost.forward(model, (1, *shape))
+    size = "×".join(map(str, shape))
     console.print(
-        f"{options.name}: {sum(row.count for row in rows):,} parameters; {macs:,} MACs ({2 * macs:,} FLOPs) at {size}"
+        f"{sum(row.count for row in rows):,} parameters; {macs:,} MACs ({2 * macs:,} FLOPs) at {size}", highlight=False
     )
     return process.EXIT_OK
 

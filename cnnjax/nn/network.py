@@ -1,5 +1,7 @@
 """What all classification networks are: a table of rows, applied to images."""
 
+import bisect
+import contextvars
 import math
 from typing import ClassVar
 
@@ -8,10 +10,15 @@ import jax
 
 from cnnjax import errors
 from cnnjax.nn.initialisers import NAMED
-from cnnjax.nn.rows import Drop, Row, Rows, Settings, Side
+from cnnjax.nn.rows import Drop, FanInError, Row, Rows, Settings, Side, TooSmallError
 from cnnjax.ops.activations import FUNCTIONS
 
 _DTYPES = ("bfloat16", "float16", "float32", "float64")
+
+
+_searching: contextvars.ContextVar[bool] = contextvars.ContextVar("searching", default=False)
+_LARGEST = 1024
+"""Images that sizes are sought up to."""
 
 
 class Network(nn.Module):
@@ -77,8 +84,8 @@ class Network(nn.Module):
           freeze_bn: batch normalisation keeps to its running statistics, also in training.
 
         Raises:
-          UserError: the images are too small, or of another size than that of the weights; or JAX does not compute in
-            ``dtype``.
+          UserError: the images are too small, or of another size than that of the weights, and which sizes do; or JAX does
+            not compute in ``dtype``.
         """
         if jax.dtypes.canonicalize_dtype(self.dtype) != self.dtype:
             raise errors.UserError(f"dtype {self.dtype} wants JAX_ENABLE_X64=1; without it JAX computes in float32")
@@ -103,12 +110,22 @@ class Network(nn.Module):
             bn_train=train and not freeze_bn,
         )
         x, taps = images.astype(self.dtype), {}
-        for row in self.rows():
-            y = row(x, settings)
-            if isinstance(row, Side):
-                taps[f"{row.name}_logits"] = y
-            else:
-                taps[row.name] = x = y
+        try:
+            for row in self.rows():
+                y = row(x, settings)
+                if isinstance(row, Side):
+                    taps[f"{row.name}_logits"] = y
+                else:
+                    taps[row.name] = x = y
+        except TooSmallError as error:
+            if _searching.get() or not (least := _least(self, images.shape[-1])):
+                raise
+            raise errors.UserError(f"{error}; the network takes images from {least}×{least} on") from None
+        except FanInError as error:
+            first, past = (_least(self, images.shape[-1], error.layer, fan) for fan in (error.fan, error.fan + 1))
+            last = past - 1 if past else _LARGEST
+            sizes = f"of {first}×{first}" if first == last else f"from {first}×{first} to {last}×{last}"
+            raise errors.UserError(f"{error}: with these weights the network takes images {sizes}") from None
         return x, taps
 
     def rows(self) -> list[Row]:
@@ -122,3 +139,24 @@ class Network(nn.Module):
             if name not in (available := [row.name for row in table]):
                 raise errors.unknown("row of dropout_after", name, available)
         return [each for row in table for each in ([row, Drop(f"drop_{row.name}")] if row.name in names else [row])]
+
+
+def _least(model: Network, channels: int, layer: tuple[str, ...] = (), fan: int = 0) -> int:
+    """The smallest square image that a network takes and of which a dense layer gets at least so many values; 0 for none."""
+
+    def fits(side: int) -> bool:
+        images = jax.ShapeDtypeStruct((1, side, side, channels), "float32")
+        try:
+            node = jax.eval_shape(model.clone(parent=None).init, jax.random.key(0), images)["params"]
+        except errors.UserError:
+            return False
+        for key in layer:
+            node = node[key]
+        return not layer or node["kernel"].shape[0] >= fan
+
+    token = _searching.set(True)
+    try:
+        least = bisect.bisect_left(range(1, _LARGEST + 1), True, key=fits) + 1
+    finally:
+        _searching.reset(token)
+    return least if least <= _LARGEST else 0

@@ -25,6 +25,23 @@ from cnnjax.ops.activations import FUNCTIONS
 Size = int | tuple[int, int]
 
 
+class TooSmallError(errors.UserError):
+    """A map is smaller than what a layer looks at."""
+
+
+class FanInError(errors.UserError):
+    """A dense layer gets another number of values than it has weights for.
+
+    Attributes:
+      layer: its path.
+      fan: for how many it has.
+    """
+
+    def __init__(self, message: str, layer: tuple[str, ...], fan: int):
+        super().__init__(message)
+        self.layer, self.fan = layer, fan
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What the layers of a network share.
@@ -132,7 +149,7 @@ class Conv:
         reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
         padding = tuple((r - 1) // 2 for r in reach) if self.padding is None else pair(self.padding)
         if any(size + 2 * p < r for size, p, r in zip(x.shape[1:3], padding, reach, strict=True)):
-            raise errors.UserError(
+            raise TooSmallError(
                 f"{self.name}: a map of {x.shape[1]}×{x.shape[2]} is smaller than its kernel of {reach[0]}×{reach[1]}"
             )
         groups = x.shape[-1] if self.groups == -1 else self.groups
@@ -226,10 +243,10 @@ class Dense:
         try:
             x = layer(x)
         except ScopeParamShapeError as error:
-            raise errors.UserError(
-                f"{self.name} gets {x.shape[-1]} values an image, and holds weights for another number: "
-                "the network takes images of the size it was initialised with"
-            ) from error
+            scope = layer.scope
+            fan = scope.get_variable("params", "kernel").shape[0]  # type: ignore[union-attr]
+            message = f"{self.name} gets {x.shape[-1]:,} values an image, and has weights for {fan:,}"
+            raise FanInError(message, scope.path, fan) from error  # type: ignore[union-attr]
         if self.norm:
             x = settings.normalise(x, f"{self.name}_norm")
         return settings.activate(x, self.activation)
@@ -257,13 +274,15 @@ class Pool:
     count_padding: bool = True
 
     def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
+        if self.kind not in pooling.KINDS:
+            raise errors.unknown(f"kind of {self.name}:", self.kind, pooling.KINDS)
         edges = [(p, p) for p in pair(self.padding)]
         try:
             return pooling.pool(
                 x, self.kind, pair(self.window), pair(self.strides), edges, self.ceil, self.count_padding
             )
         except errors.UserError as error:
-            raise errors.UserError(f"{self.name}: {error}") from error
+            raise TooSmallError(f"{self.name}: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -56,8 +56,8 @@ def pool(
     Raises:
       UserError: an unknown kind, or a map that is smaller than the window.
     """
-    if kind not in _REDUCTIONS:
-        raise errors.unknown("kind of pooling", kind, _REDUCTIONS)
+    if kind not in KINDS:
+        raise errors.unknown("kind of pooling", kind, KINDS)
     strides = strides or window
     padding = padding or ((0, 0),) * len(window)
     axes = list(zip(x.shape[1:-1], window, strides, padding, strict=True))

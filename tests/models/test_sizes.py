@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from cnnjax import errors, models
-from cnnjax.analysis import cost
+from cnnjax.analysis import cost, sizes
 from cnnjax.models.resnet import CifarResNet
 
 
@@ -300,6 +300,34 @@ def test_parameters_and_products(name):
     (parameters, products), (found, multiplied) = SIZES[name], size(name)
     assert found == parameters
     assert products in (None, multiplied)
+    assert sizes.known()[name] == (found, multiplied, models.create(name).input_shape)
+
+
+def test_the_sizes_that_are_kept_are_of_all_networks():
+    """What `cnnjax models` prints; made again by ``python -m cnnjax.analysis.sizes``."""
+    assert set(sizes.known()) == set(models.entries())
+    for name, entry in models.entries().items():
+        if entry.module is CifarResNet:
+            found = sizes.known()[name]
+            assert found.input_shape == (32, 32, 3)
+            depth = entry.fixed.get("depth", 20)
+            assert found[:2] == (cifar_parameters(depth), cifar_products(depth))
+
+
+def cifar_parameters(depth):
+    """He et al. 2015, §4.2, shortcut A or none: stem, three stages of n blocks of two convolutions, classifier."""
+    n = (depth - 2) // 6
+    stages = [(16, 16), (16, 32), (32, 64)]
+    blocks = [conv(fan, maps, 9) + conv(maps, maps, 9) + (n - 1) * 2 * conv(maps, maps, 9) for fan, maps in stages]
+    return conv(3, 16, 9) + sum(blocks) + 650
+
+
+def cifar_products(depth):
+    n = (depth - 2) // 6
+    first = 9 * 32 * 32 * 3 * 16 + 9 * 16 * 16 * 32 * 32 * 2 * n
+    second = 9 * 16 * 16 * (16 * 32 + 32 * 32 * (2 * n - 1))
+    third = 9 * 8 * 8 * (32 * 64 + 64 * 64 * (2 * n - 1))
+    return first + second + third + 640
 
 
 @pytest.mark.parametrize(("name", "shortcut"), VARIANTS)
@@ -358,9 +386,17 @@ def test_any_number_of_classes_and_channels(name):
 @pytest.mark.parametrize(
     ("name", "fields", "side", "message"),
     [
-        ("vgg16", {}, 31, r"pool5: a map of 1×1 is smaller than its window of 2×2"),
-        ("alexnet", {}, 10, r"conv1: a map of 10×10 is smaller than its kernel of 11×11"),
-        ("vgg16", {"dense_head": True}, 200, r"fc6: a map of 6×6 is smaller than its kernel of 7×7"),
+        ("vgg16", {}, 31, r"pool5: a map of 1×1 is smaller than its window of 2×2; .* images from 32×32 on\n"),
+        ("alexnet", {}, 10, r"conv1: a map of 10×10 is smaller than its kernel of 11×11; .* images from 67×67 on\n"),
+        ("inception_v3", {}, 80, r"pool: a map of 3×3 .* images from 299×299 on\n"),
+        ("inception_v3", {"auxiliary": False}, 50, r"images from 75×75 on\n"),
+        ("xception", {}, 5, r"images from 7×7 on\n"),
+        (
+            "vgg16",
+            {"dense_head": True},
+            200,
+            r"fc6: a map of 6×6 is smaller than its kernel of 7×7; .* images from 224×224 on\n",
+        ),
     ],
 )
 def test_images_that_are_too_small(name, fields, side, message):
@@ -372,5 +408,6 @@ def test_images_that_are_too_small(name, fields, side, message):
 def test_images_of_another_size_than_the_weights():
     model = models.create("vgg11")
     variables = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 64, 64, 3), "float32"))
-    with pytest.raises(errors.UserError, match="fc6 gets 4608 values an image, and holds weights for another number"):
+    message = "fc6 gets 4,608 values an image, and has weights for 2,048: .* takes images from 64×64 to 95×95\n"
+    with pytest.raises(errors.UserError, match=message):
         jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, 96, 96, 3), "float32"))
