@@ -36,6 +36,12 @@ def count(text: str) -> int:
     return int(text)
 
 
+def shares(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[0-9]{1,3}(/[0-9]{1,3}){2}", text):
+        raise argparse.ArgumentTypeError(f"per cent of test, valid and train are written 10/15/75, not {text!r}")
+    return tuple(int(part) for part in text.split("/"))
+
+
 def shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4}){2}", text.lower()):
         raise argparse.ArgumentTypeError(f"height, width and channels are written 32x32x3, not {text!r}")

@@ -28,7 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
             "seed": 0,
             "duration": "64000 steps",
             "batch_size": 128,
-            "dataset": {"name": "cifar10", "train": "train", "test": "test"},
+            "dataset": {"name": "cifar10", "train": "train", "test": "test", "classes": ()},  # (): all
             "task": {"pad": 4, "flip": True},
             "model": {
                 "name": "resnet_cifar",
@@ -41,6 +41,8 @@ def get_config() -> ml_collections.ConfigDict:
                 "bn_momentum": 0.9,
                 "bn_epsilon": 1e-5,
             },
+            # What training begins from, and what is held fast at first; see configs/transfer.py.
+            "init": {"weights": "", "head": "", "frozen": (), "frozen_until": "0 steps", "freeze_bn": "never"},
             "optimizer": {
                 "momentum": 0.9,
                 "nesterov": False,

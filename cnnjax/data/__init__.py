@@ -2,6 +2,6 @@
 
 from cnnjax.data.arrays import Arrays, load
 from cnnjax.data.prepared import Prepared, default_data_dir
-from cnnjax.data.sets import BUILDERS, prepare
+from cnnjax.data.sets import BUILDERS, prepare, prepare_folder
 
-__all__ = ["BUILDERS", "Arrays", "Prepared", "default_data_dir", "load", "prepare"]
+__all__ = ["BUILDERS", "Arrays", "Prepared", "default_data_dir", "load", "prepare", "prepare_folder"]

@@ -7,9 +7,9 @@ files and do not import TFDS. A checksum beside them is verified on every load: 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO
@@ -31,6 +31,7 @@ class Arrays:
       images: uint8 [N, H, W, C], mapped from a file and read-only.
       labels: int32 [N], in 0…num_classes-1.
       class_names: one a class.
+      white: the largest value of a pixel.
       name, split: as they were asked for.
       fingerprint: 16 hexadecimal digits that change with any pixel, label, or the order; for the run's record.
     """
@@ -42,6 +43,29 @@ class Arrays:
     name: str
     split: str
     fingerprint: str
+    white: int = 255
+
+    def only(self, classes: Sequence[int]) -> "Arrays":
+        """The examples of some classes, which are numbered anew in the order given.
+
+        Raises:
+          UserError: a class that the set does not have, or has twice in ``classes``, or fewer than two.
+        """
+        if len(classes) < 2 or len(set(classes)) < len(classes):
+            raise UserError(f"dataset.classes names at least two classes, each once, not {tuple(classes)}")
+        if odd := [each for each in classes if type(each) is not int or not 0 <= each < self.num_classes]:
+            raise UserError(f"{self.name} has no class {odd[0]!r}; they are numbered 0 to {self.num_classes - 1}")
+        new = np.full(self.num_classes, -1, np.int32)
+        new[list(classes)] = np.arange(len(classes))
+        chosen = np.flatnonzero(new[self.labels] >= 0)
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=new[self.labels[chosen]],
+            num_classes=len(classes),
+            class_names=tuple(self.class_names[each] for each in classes),
+            fingerprint=hashlib.sha256(f"{self.fingerprint} {list(classes)}".encode()).hexdigest()[:16],
+        )
 
 
 @dataclass(frozen=True)
@@ -90,6 +114,7 @@ def load(name: str, split: str, data_dir: str | os.PathLike | None = None) -> Ar
         name=name,
         split=split,
         fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
+        white=sets.WHITE.get(name, 255),
     )
 
 

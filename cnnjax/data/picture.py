@@ -61,17 +61,26 @@ class Picture:
     def __call__(self, picture: Image.Image) -> np.ndarray:
         """A picture as the network's input, float32 ``[H, W, C]``."""
         shown = picture.convert("L" if len(self.std) == 1 else "RGB")
-        (height, width), short = self.size, min(shown.size)
-        size = tuple(int(self.resize * side / short) for side in shown.size)
-        shown = shown.resize(size, INTERPOLATIONS[self.interpolation])  # type: ignore[arg-type]
-        left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
-        shown = shown.crop((left, top, left + width, top + height))
+        height, width = self.size
+        shown = _cropped(shown, self.resize, (height, width), self.interpolation)
         values = np.asarray(shown, np.float32).reshape(height, width, -1) / 255
         if self.invert:
             values = 1 - values
         if self.threshold is not None:
             values = (values > self.threshold).astype(np.float32)
         return (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+
+
+def square(picture: Image.Image, side: int) -> np.ndarray:
+    """The centre of a picture as uint8 ``[side, side, 3]``: the shorter side is resized to ``side``."""
+    return np.asarray(_cropped(picture, side, (side, side), "bilinear").convert("RGB"))
+
+
+def _cropped(picture: Image.Image, resize: int, size: tuple[int, int], interpolation: str) -> Image.Image:
+    (height, width), short = size, min(picture.size)
+    wide, high = (int(resize * side / short) for side in picture.size)
+    left, top = round((wide - width) / 2), round((high - height) / 2)
+    return picture.resize((wide, high), INTERPOLATIONS[interpolation]).crop((left, top, left + width, top + height))
 
 
 def read(path: pathlib.Path) -> Image.Image:
@@ -96,3 +105,17 @@ def read(path: pathlib.Path) -> Image.Image:
         if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
             raise
         raise errors.UserError(f"{path} is a damaged picture: {error}") from None
+
+
+def write(path: pathlib.Path, image: np.ndarray, white: int = 255, invert: bool = False) -> None:
+    """Writes an example ``uint8 [H, W, C]`` as a picture; ``white`` is its largest value, which becomes white.
+
+    Raises:
+      UserError: the suffix names no format that PIL writes.
+    """
+    values = np.clip(image.astype(np.float32) * (255 / white), 0, 255).round().astype(np.uint8)
+    values = 255 - values if invert else values
+    try:
+        Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values).save(path)
+    except ValueError:
+        raise errors.UserError(f"{path} does not end as a picture does, e.g. .png") from None

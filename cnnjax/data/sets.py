@@ -37,6 +37,9 @@ BUILDERS = {
     "cifar10": Ours("cnnjax.data.cifar10", "Cifar10", (1, 0, 0)),
     "digits": Ours("cnnjax.data.digits", "Digits", (1, 0, 0)),
 }
+WHITE = {"digits": 16}
+"""Sets whose pixels do not reach to 255 → the largest value of one."""
+
 _EXTRA = "pip install -e '.[tensorflow]'"
 _ANY_HOST_OF_TFDS = "https://storage.googleapis.com"
 
@@ -67,6 +70,45 @@ def prepare(
         if found := _choose(name, root):  # another process was faster
             return found
         _build_ours(name, root, source) if name in BUILDERS else _build_theirs(name, root, source)
+        found = _choose(name, root)
+    if found is None:
+        raise UserError(f"{name} was prepared below {root} but cannot be found there")
+    return found
+
+
+def prepare_folder(
+    name: str,
+    folder: str | os.PathLike,
+    side: int,
+    shares: tuple[int, int, int],
+    data_dir: str | os.PathLike | None = None,
+) -> prepared.Prepared:
+    """Prepares a folder of class folders as a set of its own name, see `cnnjax.data.image_folder`.
+
+    Args:
+      name: small letters, digits and underscores.
+      folder: of class folders.
+      side: of the pictures, in pixels.
+      shares: per cent of test, valid and train.
+      data_dir: default: `prepared.default_data_dir`.
+
+    Raises:
+      UserError: the name is taken or none, the folder or a picture in it cannot be read, or ``data_dir`` not be written.
+    """
+    from cnnjax.data import image_folder
+
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in {*BUILDERS, *_names_of_tfds()}:
+        raise UserError(
+            f"a set from a folder is named with small letters, digits and underscores, and not as a set that TFDS knows; "
+            f"not {name!r}"
+        )
+    if min(shares) < 0 or sum(shares) != 100 or not shares[2]:
+        raise UserError(f"shares of test, valid and train are per cent, 100 in all, train above 0, not {shares}")
+    root = prepared.resolve_data_dir(data_dir)
+    with writing(root), locked(root, name):
+        if found := _choose(name, root):
+            raise UserError(f"{name} is prepared already; remove {found.folder} first, or give another name")
+        _run_builder(image_folder.builder(name, root, Path(folder).expanduser(), side, shares), None)
         found = _choose(name, root)
     if found is None:
         raise UserError(f"{name} was prepared below {root} but cannot be found there")

@@ -115,6 +115,19 @@ def names(tree: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
 
 
+def marked(params: Any, decide: Callable[[str], float]) -> Any:
+    """A number for each parameter, as a tree like ``params`` of arrays that broadcast to it.
+
+    Args:
+      params: parameters or their shapes; the leaves of scanned stages are stacked, and get a number a block.
+      decide: unstacked name → number.
+    """
+    # Shapes for leaves and numpy for numbers: in a traced step neither may cost an operation a block.
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), params)
+    each = [np.full((1,) * leaf.ndim, decide(name), np.float32) for name, leaf in names(shapes).items()]
+    return stack(jax.tree.unflatten(jax.tree.structure(unstack(shapes)), each), like=params)
+
+
 def _is_dict(node: Any) -> bool:
     return isinstance(node, dict)
 

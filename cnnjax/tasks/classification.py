@@ -25,13 +25,13 @@ class Classification:
 
     Attributes:
       mean: subtracted from every image, ``[H, W, C]``: the paper's per-pixel mean over the training set.
-      scale: divided by, a number: one standard deviation over all pixels of the training set.
+      scale: divided by: one standard deviation over all pixels of the training set, or one a channel.
       pad: for padding and cropping in training; 0 is off.
       flip: whether images are mirrored at random in training.
     """
 
     mean: np.ndarray
-    scale: float
+    scale: float | np.ndarray
     pad: int = 0
     flip: bool = False
 
@@ -55,7 +55,13 @@ class Classification:
         return {**batch, "image": images}
 
     def loss(
-        self, model: nn.Module, variables: dict[str, Any], batch: Batch, rngs: dict[str, jax.Array], train: bool
+        self,
+        model: nn.Module,
+        variables: dict[str, Any],
+        batch: Batch,
+        rngs: dict[str, jax.Array],
+        train: bool,
+        freeze_bn: bool = False,
     ) -> tuple[jax.Array, tuple[Sums, Mapping[str, Any]]]:
         """Mean loss over the batch's valid examples; the sums behind it; the variables that changed.
 
@@ -65,11 +71,13 @@ class Classification:
           batch: preprocessed ``image``, ``label [N]`` and optionally ``mask [N]``, 1 for valid examples.
           rngs: for dropout.
           train: training behaviour.
+          freeze_bn: batch normalisation keeps to its running statistics, also in training.
         """
         updates: Mapping[str, Any] = {}
         if train:
+            frozen: dict[str, Any] = {"freeze_bn": True} if freeze_bn else {}
             (logits, _), updates = model.apply(
-                variables, batch["image"], train=True, rngs=rngs, mutable=["batch_stats"]
+                variables, batch["image"], train=True, rngs=rngs, mutable=["batch_stats"], **frozen
             )
         else:
             logits, _ = model.apply(variables, batch["image"], train=False)

@@ -32,6 +32,7 @@ class _Plan:
     evaluate: int
     save: int
     save_at: frozenset[int]
+    thaw: int
     epoch: int
     dispatch: int
     end: int
@@ -42,7 +43,7 @@ class _Plan:
     def next_stop(self, step: int) -> int:
         """The step at which the next dispatch ends."""
         every = (self.log, self.evaluate, self.save, self.epoch)
-        stops = [(step // each + 1) * each for each in every] + [at for at in self.save_at if at > step]
+        stops = [(step // each + 1) * each for each in every] + [at for at in (*self.save_at, self.thaw) if at > step]
         return min(step + self.dispatch, self.end, *stops)
 
 
@@ -191,6 +192,7 @@ def _plan(program: Program, config: configs.ConfigDict) -> _Plan:
         evaluate=program.duration(config.evaluation.every, "evaluation.every"),
         save=program.duration(settings.every, "execution.checkpoint.every"),
         save_at=frozenset(program.duration(each, "execution.checkpoint.at") for each in settings.at),
+        thaw=program.frozen_until,
         epoch=program.steps_per_epoch,
         dispatch=config.execution.steps_per_dispatch,
         end=program.steps,

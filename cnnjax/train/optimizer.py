@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 
 from cnnjax import config as configs
@@ -54,10 +53,7 @@ def multipliers(params: Any, patterns: Sequence[tuple[str, float]]) -> Any:
             f"(patterns: {', '.join(pattern for pattern, _ in patterns)})"
         )
 
-    # Shapes for leaves and numpy for multipliers: in a traced step neither may cost an operation a block.
-    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), params)
-    each = [np.full((1,) * leaf.ndim, decide(name), np.float32) for name, leaf in stacking.names(shapes).items()]
-    tree = stacking.stack(jax.tree.unflatten(jax.tree.structure(stacking.unstack(shapes)), each), like=params)
+    tree = stacking.marked(params, decide)
     if unused := [pattern for pattern, _ in patterns if pattern not in used]:
         raise errors.UserError(f"optimizer.decay_multipliers: nothing is decided by {', '.join(map(repr, unused))}")
     return tree

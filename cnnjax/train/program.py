@@ -3,6 +3,7 @@
 Seeds of one configuration share a program, and so compile once.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from cnnjax.data.picture import Picture
 from cnnjax.interop import weights
 from cnnjax.nn import norm, onednn, stacking
 from cnnjax.tasks.classification import Classification
-from cnnjax.train import checkpoint, compiler, optimizer, parallel, schedule, state, step
+from cnnjax.train import checkpoint, compiler, optimizer, parallel, schedule, state, step, transfer
 
 Sums = dict[str, jax.Array]
 
@@ -43,8 +44,12 @@ class Program:
       conv_form: of its convolutions, see `cnnjax.nn.conv`.
       compiler_options: see `cnnjax.train.compiler`.
       classes: their names.
+      network: name and fields of the model.
+      begin: what is known of the weights that it begins with, and these; ``None`` where all begin anew.
+      white: the largest value of a pixel.
       steps_per_epoch: the training set is seen once in as many steps.
       steps: of the whole run.
+      frozen_until: steps for which some parameters are held fast.
       parameters: how many.
       fetched: how often :meth:`fetch` has read from the devices.
     """
@@ -76,6 +81,8 @@ class Program:
         sets = sets or {
             name: data.load(config.dataset.name, config.dataset[name], execution.data_dir) for name in ("train", "test")
         }
+        if config.dataset.classes:
+            sets = {name: each.only(config.dataset.classes) for name, each in sets.items()}
         self.fingerprints = {name: each.fingerprint for name, each in sets.items()}
         train = sets["train"]
         self.classes = train.class_names
@@ -83,9 +90,14 @@ class Program:
         flip = config.task.flip and config.dataset.name not in UNMIRRORED
         if flip != config.task.flip:
             note(f"task.flip is off: mirrored images of {config.dataset.name} are no longer of their class")
-        self.task = Classification(*_statistics(train.images), config.task.pad, flip)
+        self.white = train.white
+        self._head = config.init.head
+        self.begin = weights.read(config.init.weights) if config.init.weights else None
+        mean, scale = _given(self.begin[0].picture, train) if self.begin else _statistics(train.images)
+        self.task = Classification(mean, scale, config.task.pad, flip)
 
-        model = models.create(**config.model, num_classes=train.num_classes)
+        self.network = transfer.network(config, train.num_classes)
+        model = models.create(self.network[0], **self.network[1])
         if execution.accumulate < 1:
             raise errors.UserError(f"execution.accumulate is at least 1, not {execution.accumulate}")
         if batch % (execution.accumulate * len(self.layout.devices)):
@@ -93,8 +105,8 @@ class Program:
             raise errors.UserError(
                 f"execution.accumulate = {execution.accumulate} does not divide a batch of {batch}{of}"
             )
-        if "bn_group" in config.model:
-            self._check_groups(config.model.bn_group)
+        if hasattr(model, "bn_group"):
+            self._check_groups(model.bn_group)
         platform = self.layout.devices[0].platform
         if platform == "cpu" and (refused := compiler.failure()):
             note(f"training is slower: this jaxlib does not take an option of the compiler ({refused})")
@@ -111,6 +123,13 @@ class Program:
         # Each kernel's random generator is compiled for itself; optimised less, that takes a quarter of the time.
         self._init_compiled = jax.jit(self._init, compiler_options={"xla_backend_optimization_level": 1})
         self.abstract = self._init_compiled.eval_shape(jnp.int32(0))
+        self._marks = transfer.trained(self.abstract.params, config.init.frozen) if config.init.frozen else None
+        if config.init.freeze_bn not in transfer.FREEZE_BN:
+            raise errors.unknown("init.freeze_bn", config.init.freeze_bn, transfer.FREEZE_BN)
+        until = configs.steps(config.init.frozen_until, self.steps_per_epoch, batch)
+        self.frozen_until = min(until, self.steps) if config.init.frozen else 0
+        if config.init.frozen and not until:
+            raise errors.UserError("init.frozen holds parameters until init.frozen_until, which is at least one step")
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.abstract.params))
         optimizer.multipliers(self.abstract.params, config.optimizer.decay_multipliers)
 
@@ -121,7 +140,10 @@ class Program:
             name: self.layout.put(pipeline.padded_batches(len(each.labels), config.evaluation.batch_size))
             for name, each in sets.items()
         }
-        self._run_compiled = self.layout.compile(self._run, donate=(0,))
+        self._run_compiled = {
+            frozen: self.layout.compile(functools.partial(self._run, frozen=frozen), donate=(0,))
+            for frozen in (False, True)
+        }
         self._evaluate_compiled = self.layout.compile(self._evaluate)
         self._finite = jax.jit(checkpoint.all_finite)
 
@@ -131,13 +153,11 @@ class Program:
         picture = Picture(
             resize=min(height, width),
             crop=(height, width),
-            mean=_nested(self.task.mean / 255),
-            std=(self.task.scale / 255,) * channels,
+            mean=_nested(self.task.mean / self.white),
+            std=_nested(np.full(channels, self.task.scale / self.white)),
         )
-        fields = {**self.config.model, "num_classes": len(self.classes)}
         return weights.Record(
-            fields.pop("name"),
-            fields,
+            *self.network,
             (height, width, channels),
             picture,
             self.classes,
@@ -155,10 +175,17 @@ class Program:
         """The state before the first step."""
         if not 0 <= seed < 2**31:
             raise errors.UserError(f"a seed lies in 0 ... 2^31 - 1, not {seed}")
-        return self.layout.put(self._init_compiled(jnp.int32(seed)))
+        begun = self._init_compiled(jnp.int32(seed))
+        if self.begin:
+            fresh = {"params": begun.params, "batch_stats": begun.batch_stats}
+            variables = transfer.begun(fresh, self.begin[1], self._head)
+            begun = begun.replace(params=variables["params"], batch_stats=variables.get("batch_stats", {}))
+        return self.layout.put(begun)
 
     def run(self, train_state: state.TrainState, sums: Sums, done: int, count: int) -> tuple[state.TrainState, Sums]:
-        """Runs ``count`` steps in one dispatch; they lie within one epoch. ``train_state`` is donated.
+        """Runs ``count`` steps in one dispatch; they lie within one epoch, and on one side of :attr:`frozen_until`.
+
+        ``train_state`` is donated.
 
         Args:
           train_state: after ``done`` steps.
@@ -168,7 +195,7 @@ class Program:
         """
         epoch, first = divmod(done, self.steps_per_epoch)
         permutation = self.layout.put(pipeline.permutation(train_state.rng, epoch, len(self._data["train"]["label"])))
-        return self._run_compiled(
+        return self._run_compiled[done < self.frozen_until](
             train_state, sums, self._data["train"], permutation, jnp.int32(epoch), jnp.int32(first), jnp.int32(count)
         )
 
@@ -225,7 +252,11 @@ class Program:
         epoch: jax.Array,
         first: jax.Array,
         count: jax.Array,
+        *,
+        frozen: bool,
     ) -> tuple[state.TrainState, Sums]:
+        freeze_bn = {"never": False, "while frozen": frozen, "always": True}[self.config.init.freeze_bn]
+
         def one(number: jax.Array, carry: tuple[state.TrainState, Sums]) -> tuple[state.TrainState, Sums]:
             train_state, sums = carry
             batch = self.batch(train_state.rng, arrays, permutation, epoch, first + number)
@@ -240,6 +271,8 @@ class Program:
                 axis=self.layout.axis,
                 reduce_dtype=self.config.execution.grad_reduce_dtype,
                 pieces=pieces,
+                marks=self._marks if frozen else None,
+                freeze_bn=freeze_bn,
             )
             return train_state, self.task.merge(sums, new)
 
@@ -268,11 +301,24 @@ def _conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None])
     return "onednn"
 
 
+def _given(picture: Picture, train: data.Arrays) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale with which weights were trained, for images of this set."""
+    shape = train.images.shape[1:]
+    if len(picture.std) != shape[-1]:
+        raise errors.UserError(
+            f"init.weights are for {len(picture.std)} channels, and the images of {train.name} have {shape[-1]}"
+        )
+    mean = np.asarray(picture.mean, np.float32)
+    if mean.ndim > 1 and mean.shape != shape:
+        mean = mean.mean((0, 1))
+    return np.broadcast_to(mean * train.white, shape), np.asarray(picture.std, np.float32) * train.white
+
+
 def _nested(values: np.ndarray) -> tuple[Any, ...]:
     return tuple(map(_nested, values)) if values.ndim else float(values)  # type: ignore[return-value]
 
 
-def _statistics(images: np.ndarray) -> tuple[np.ndarray, float]:
+def _statistics(images: np.ndarray) -> tuple[np.ndarray, float | np.ndarray]:
     """Mean image ``[H, W, C]`` and the standard deviation of all centred pixels, of uint8 ``images [N, H, W, C]``."""
     mean = images.mean(0, dtype=np.float64)
     # In pieces: a float copy of the whole set would be eight times its size.

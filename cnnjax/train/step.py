@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from cnnjax.train import transfer
 from cnnjax.train.state import TrainState
 
 REDUCE_DTYPES = ("bfloat16", "float16", "float32", "float64")
@@ -27,6 +28,8 @@ def train_step(
     axis: str | None = None,
     reduce_dtype: str = "float32",
     pieces: int = 1,
+    marks: Any = None,
+    freeze_bn: bool = False,
 ) -> tuple[TrainState, Sums]:
     """One step of gradient descent.
 
@@ -40,6 +43,9 @@ def train_step(
         reduced over it here; batch normalisation reduces its groups itself.
       reduce_dtype: in which gradients are summed over ``axis``.
       pieces: of equal size, computed one after the other; their gradients and sums are added, their statistics averaged.
+      marks: 1 for parameters that are trained and 0 for those that are held fast, see `cnnjax.train.transfer`; ``None``:
+        all are trained.
+      freeze_bn: whether batch normalisation keeps to its running statistics.
 
     Returns:
       The state after the step, and the metric's sums over the global batch.
@@ -52,8 +58,9 @@ def train_step(
         """Gradients, statistics, and the metric's sums."""
 
         def loss(params: Any) -> tuple[jax.Array, tuple[Sums, Any]]:
+            params = params if marks is None else transfer.hold(params, marks)
             variables = {"params": params, "batch_stats": state.batch_stats}
-            return task.loss(model, variables, batch, {"dropout": rng}, train=True)
+            return task.loss(model, variables, batch, {"dropout": rng}, train=True, freeze_bn=freeze_bn)
 
         (_, (sums, updates)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
         return gradients, updates.get("batch_stats", state.batch_stats), sums
@@ -67,7 +74,9 @@ def train_step(
         gradients = jax.tree.map(lambda g: lax.psum((g * share).astype(reduce_dtype), axis).astype(g.dtype), gradients)
         sums = lax.psum(sums, axis)
         batch_stats = lax.pmean(batch_stats, axis)
-    changes, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    # What is held fast does not decay either: it reaches the optimiser as zero.
+    decaying = state.params if marks is None else jax.tree.map(lambda leaf, mark: leaf * mark, state.params, marks)
+    changes, opt_state = optimizer.update(gradients, state.opt_state, decaying)
     return (
         state.replace(
             step=state.step + jnp.int32(1),

@@ -1,0 +1,121 @@
+"""Folders of class folders, and pictures of examples."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnjax import cli, data, errors
+from cnnjax.data import image_folder, picture
+
+COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
+COUNTS = {"blue": 20, "green": 13, "red": 7}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, colour in COLOURS.items():
+        (tmp_path / "pictures" / name / "more").mkdir(parents=True)
+        for number in range(COUNTS[name]):
+            shown = Image.new("RGB", (12 + number, 16), colour)
+            shown.putpixel((0, 0), (number, number, number))
+            place = tmp_path / "pictures" / name / ("more" if number % 3 == 0 else "")
+            shown.save(place / f"{number}.{'png' if number % 2 else 'bmp'}")
+    (tmp_path / "pictures" / "red" / "notes.txt").write_text("no picture")
+    (tmp_path / "pictures" / "empty").mkdir()
+    (tmp_path / "pictures" / ".hidden").mkdir()
+    return tmp_path / "pictures"
+
+
+def test_a_set_from_a_folder(folder, tmp_path, capsys):
+    words = ["data", "prepare", "colours", "--images", str(folder), "--side", "10", "--split", "10/15/75"]
+    assert cli.main([*words, "--data-dir", str(tmp_path / "sets")]) == 0
+    assert "colours is prepared: " in capsys.readouterr().out
+    parts = {split: data.load("colours", split, tmp_path / "sets") for split in ("test", "valid", "train")}
+    # By hand: 10 % and 25 % of 20, 13 and 7, halves up.
+    assert {split: np.bincount(part.labels).tolist() for split, part in parts.items()} == {
+        "test": [2, 1, 1],
+        "valid": [3, 2, 1],
+        "train": [15, 10, 5],
+    }
+    for part in parts.values():
+        assert part.class_names == ("blue", "green", "red")
+        assert part.images.shape[1:] == (10, 10, 3)
+        np.testing.assert_array_equal(part.images[:, 5, 5], [list(COLOURS.values())[label] for label in part.labels])
+
+
+def test_the_splits_do_not_overlap_and_do_not_depend_on_the_place(folder, tmp_path):
+    moved = tmp_path / "moved"
+    folder.rename(moved)
+    here = image_folder.find(moved)
+    moved.rename(folder)
+    there = image_folder.find(folder)
+    for name, paths in here.items():
+        assert [path.relative_to(moved) for path in paths] == [path.relative_to(folder) for path in there[name]]
+        parts = image_folder.divided(paths, (10, 15, 75))
+        assert sorted(path for part in parts.values() for path in part) == sorted(paths)
+    assert set(here) == set(COLOURS)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["colours", "--images", "nowhere"], "there is no folder nowhere"),
+        (["colours", "--images", "{folder}/red"], "1 folders with pictures"),
+        (["mnist", "--images", "{folder}"], "not as a set that TFDS knows"),
+        (["digits", "--images", "{folder}"], "not as a set that TFDS knows"),
+        (["../x", "--images", "{folder}"], "small letters, digits and underscores"),
+        (["colours", "--images", "{folder}", "--split", "50/50/1"], "100 in all"),
+        (["colours", "--images", "{folder}", "--split", "50/50/0"], "train above 0"),
+        (["colours", "--images", "{folder}", "--split", "half"], "are written 10/15/75"),
+        (["colours", "--images", "{folder}", "--side", "0"], "expected a number from 1 on"),
+        (["colours", "--images", "{folder}", "--from", "{folder}"], "give one of them"),
+    ],
+)
+def test_what_a_user_can_get_wrong(words, message, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if words[2] == "{folder}/red":
+        (folder / "red" / "more").rename(folder / "red" / "one")
+        (folder / "red" / "one" / "x.png").write_bytes((folder / "red" / "1.png").read_bytes())
+    with pytest.raises(SystemExit, match="2"):
+        raise SystemExit(
+            cli.main(["data", "prepare", *(word.format(folder=folder) for word in words), "--data-dir", "sets"])
+        )
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_damaged_picture_is_named_and_nothing_is_left(folder, tmp_path):
+    (folder / "red" / "1.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(errors.UserError, match=r"red/1\.png is no picture that can be read"):
+        data.prepare_folder("colours", folder, 8, (0, 0, 100), tmp_path / "sets")
+    (folder / "red" / "1.png").unlink()
+    assert data.prepare_folder("colours", folder, 8, (0, 0, 100), tmp_path / "sets").shards == {"train": [39]}
+    with pytest.raises(errors.UserError, match="prepared already"):
+        data.prepare_folder("colours", folder, 8, (0, 0, 100), tmp_path / "sets")
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_an_example_as_a_picture_and_back(invert, tmp_path, capsys):
+    path = tmp_path / "x.png"
+    assert cli.main(["data", "export", "digits", "3", str(path), *(["--invert"] if invert else [])]) == 0
+    digits = data.load("digits", "train")
+    assert f"class {digits.labels[3]}" in capsys.readouterr().out
+    found = np.asarray(picture.read(path))[..., 0] / 255
+    np.testing.assert_allclose(1 - found if invert else found, digits.images[3, ..., 0] / 16, atol=0.5 / 255)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["digits", "1437", "x.png"], "has the examples 0 to 1436"),
+        (["digits", "-1", "x.png"], "has the examples 0 to 1436"),
+        (["digits", "1", "x.nonesuch"], "does not end as a picture does"),
+        (["digts", "1", "x.png"], "did you mean digits"),
+    ],
+)
+def test_examples_that_cannot_be_written(words, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["data", "export", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("x.*"))
