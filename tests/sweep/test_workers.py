@@ -11,6 +11,7 @@ import pytest
 
 from cnnjax import cli, machine
 from cnnjax import config as configs
+from cnnjax.commands import process
 from cnnjax.sweep import experiment, plan, workers
 from cnnjax.sweep.plan import Arm
 from cnnjax.train import loop
@@ -57,7 +58,7 @@ def test_command_line_says_every_setting(overrides: dict[str, Any], arm, monkeyp
 
     monkeypatch.setattr(loop, "train", train)
     monkeypatch.setattr("cnnjax.train.program.Program", lambda config, say: None)
-    monkeypatch.setattr(cli, "_stop_as_interrupt", lambda: None)
+    monkeypatch.setattr(process, "stop_as_interrupt", lambda: None)
     made = arm(**overrides)
     assert cli.main(workers.command_line(made, (3, 5))) == 0
     assert [path for path, _ in trained] == [made.folder / "seed-3", made.folder / "seed-5"]
