@@ -29,6 +29,7 @@ class Picture:
       std: a channel; one number is a grey picture.
       interpolation: of :data:`INTERPOLATIONS`.
       invert: whether light and dark are exchanged: networks for MNIST see white digits on black.
+      reverse: whether channels are blue, green, red.
       threshold: values above it become 1, others 0, after inversion; ``None``: as they are.
     """
 
@@ -39,6 +40,7 @@ class Picture:
     interpolation: str = "bilinear"
     invert: bool = False
     threshold: float | None = None
+    reverse: bool = False
 
     def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
@@ -68,7 +70,8 @@ class Picture:
             values = 1 - values
         if self.threshold is not None:
             values = (values > self.threshold).astype(np.float32)
-        return (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        values = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        return values[..., ::-1] if self.reverse else values
 
 
 def square(picture: Image.Image, side: int) -> np.ndarray:

@@ -35,6 +35,7 @@ class Place:
       channels: of the maps that were flattened before a dense layer; 0 where none were. Ours are flattened as ``[H, W, C]``,
         PyTorch's as ``[C, H, W]``.
       pointwise: whether a dense layer of ours is a 1×1 convolution there.
+      layout: of kernels and matrices, ``"torch"`` or ``"keras"``.
     """
 
     ours: str
@@ -42,9 +43,15 @@ class Place:
     theirs: str
     channels: int = 0
     pointwise: bool = False
+    layout: str = "torch"
 
     def to_theirs(self, ours: np.ndarray) -> np.ndarray:
-        """Kernels ``[kh, kw, in, out]`` to ``[out, in, kh, kw]``, matrices ``[in, out]`` to ``[out, in]``."""
+        """Kernels ``[kh, kw, in, out]`` to ``[out, in, kh, kw]``, matrices ``[in, out]`` to ``[out, in]``.
+
+        Keras has them as we do, but for depthwise ones: ``[kh, kw, 1, channels]`` is ``[kh, kw, channels, 1]`` there.
+        """
+        if self.layout == "keras":
+            return ours.swapaxes(2, 3) if self.theirs.endswith("depthwise_kernel") else ours
         if ours.ndim == 4:
             return ours.transpose(3, 2, 0, 1)
         if ours.ndim == 1:
@@ -55,6 +62,8 @@ class Place:
 
     def to_ours(self, theirs: np.ndarray) -> np.ndarray:
         """The inverse of :meth:`to_theirs`."""
+        if self.layout == "keras":
+            return self.to_theirs(theirs)
         if theirs.ndim == 1:
             return theirs
         if theirs.ndim == 4 and not self.pointwise:
@@ -67,6 +76,9 @@ class Place:
     @property
     def their_shape(self) -> tuple[int, ...]:
         """Of what :meth:`to_theirs` gives."""
+        if self.layout == "keras":
+            depthwise = self.theirs.endswith("depthwise_kernel")
+            return (*self.shape[:2], self.shape[3], self.shape[2]) if depthwise else self.shape
         match self.shape:
             case (height, width, fan, features):
                 return (features, fan, height, width)
@@ -91,10 +103,11 @@ def places(model: Network, counterpart: Counterpart, variables: Any) -> list[Pla
     flattened = dict(_flattened(model.rows()))
     found = []
     for path, leaf in stacking.names(variables).items():
-        module = path.partition("/")[2].rpartition("/")[0]
-        theirs = names.parameter(path.partition("/")[2], counterpart.rules)
+        module, _, name = path.partition("/")[2].rpartition("/")
+        theirs = names.theirs(module, counterpart.rules) + counterpart.parameter(module, name)
         pointwise = bool(re.fullmatch(counterpart.pointwise, module))
-        found.append(Place(path, tuple(leaf.shape), theirs, flattened.get(module, 0), pointwise))
+        shape = tuple(leaf.shape)
+        found.append(Place(path, shape, theirs, flattened.get(module, 0), pointwise, counterpart.layout))
     return found
 
 
@@ -125,6 +138,9 @@ def to_ours(
     like = shapes(model, input_shape)
     wanted = {place.theirs: place for place in places(model, counterpart, like)}
     state = {name: array for name, array in state.items() if not name.endswith(_IGNORED)}
+    for name, place in wanted.items():
+        if name not in state and name.endswith("/gamma"):  # Keras's Inception networks do not scale
+            state[name] = np.ones(place.shape, np.float32)
     missing = [f"{name} {_written(place.their_shape)}" for name, place in wanted.items() if name not in state]
     surplus = [f"{name} {_written(array.shape)}" for name, array in state.items() if name not in wanted]
     differ = [
@@ -158,7 +174,7 @@ def classes(model: nn.Module, state: State, counterpart: Counterpart) -> int | N
     """How many classes a state dictionary has: the size of its last layer's bias. ``None`` where it has no such layer."""
     assert isinstance(model, Network)
     last = [row.name for row in model.rows() if isinstance(row, Conv | Dense)][-1]
-    bias = state.get(names.parameter(f"{last}/bias", counterpart.rules))
+    bias = state.get(names.theirs(last, counterpart.rules) + counterpart.parameter(last, "bias"))
     return None if bias is None or bias.ndim != 1 else bias.shape[0]
 
 

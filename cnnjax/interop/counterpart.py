@@ -1,11 +1,11 @@
 """What ties a network of another package to one of ours."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cnnjax.data.picture import Picture
-from cnnjax.interop.names import Rule
+from cnnjax.interop.names import Rule, torch_parameter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Counterpart:
       rules: names of its parameters.
       picture: how it wants its images.
       pointwise: a regular expression of our dense layers that are 1×1 convolutions there.
+      parameter: module and leaf of ours → what stands behind the module's name there.
+      layout: of kernels and matrices, ``"torch"`` or ``"keras"``.
     """
 
     theirs: str
@@ -27,3 +29,5 @@ class Counterpart:
     rules: list[Rule]
     picture: Picture = dataclasses.field(default_factory=Picture)
     pointwise: str = ".*/squeeze_excite/.*"
+    parameter: Callable[[str, str], str] = torch_parameter
+    layout: str = "torch"

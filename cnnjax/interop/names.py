@@ -16,10 +16,23 @@ one less (letters count from ``a`` = 0). A group that has caught ``conv`` or ``n
 ``{index:+4}`` is 4 for a convolution and 5 for its normalisation."""
 
 WORDS = {"conv": "conv", "norm": "bn"}
-"""Ours → that of the packages for PyTorch."""
+"""Ours → that of all packages."""
 
-LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-"""Of a module, ours → PyTorch's."""
+
+def torch_parameter(module: str, leaf: str) -> str:
+    """PyTorch's word for a parameter or statistic of one of our modules, with what stands before it."""
+    words = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+    return f".{words[leaf]}"
+
+
+def keras_parameter(module: str, leaf: str) -> str:
+    """Keras's word."""
+    if leaf == "kernel":
+        kind = module.rpartition("_")[2]
+        return f"/{kind}_kernel" if kind in ("depthwise", "pointwise") else "/kernel"
+    if module.rpartition("/")[2].startswith("norm"):
+        return {"scale": "/gamma", "bias": "/beta", "mean": "/moving_mean", "var": "/moving_variance"}[leaf]
+    return f"/{leaf}"
 
 
 class _Group(str):
@@ -46,12 +59,6 @@ def theirs(module: str, rules: Sequence[Rule]) -> str:
             index = _Group(int(module.rpartition("/")[2].startswith("norm")))
             return template.format(*map(_Group, match.groups()), index=index)
     raise errors.UserError(f"no rule names {module!r} in the other package")
-
-
-def parameter(path: str, rules: Sequence[Rule]) -> str:
-    """The same of a parameter or statistic: ``stage2/block7/conv1/kernel`` → ``layer2.6.conv1.weight``."""
-    module, _, leaf = path.rpartition("/")
-    return f"{theirs(module, rules)}.{LEAVES[leaf]}"
 
 
 def listed(names: Iterable[str], at_most: SupportsIndex = 4) -> str:

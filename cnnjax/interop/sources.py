@@ -1,21 +1,25 @@
 """The packages whose weights can be read and written."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from cnnjax import errors, models
-from cnnjax.interop import convert, pytorchcv, timm, torch_file, torchvision, weights
+from cnnjax.interop import convert, darknet, keras, keras_file, pytorchcv, timm, torch_file, torchvision, weights
 from cnnjax.interop.counterpart import Counterpart
 from cnnjax.interop.weights import Record
+from cnnjax.nn import stacking
 from cnnjax.nn.network import Network
+from cnnjax.nn.rows import Conv
 
 SOURCES: dict[str, list[Counterpart]] = {
     "torchvision": torchvision.COUNTERPARTS,
     "timm": timm.COUNTERPARTS,
     "pytorchcv": pytorchcv.COUNTERPARTS,
+    "keras": keras.COUNTERPARTS,
+    "darknet": darknet.COUNTERPARTS,
 }
 """Package → its networks that have a counterpart here."""
 
@@ -43,7 +47,7 @@ def read(
 
     Args:
       source: of :data:`SOURCES`.
-      path: a state dictionary, as ``.safetensors`` or as `torch.save` writes it.
+      path: a state dictionary, as ``.safetensors``, as `torch.save` writes it, or as Keras does (``.keras``, ``.h5``).
       name: of the network, there or here.
       fields: of ours, beside or instead of those of the counterpart, e.g. ``{"auxiliary": "none"}``.
 
@@ -53,6 +57,8 @@ def read(
     counterpart = find(source, name)
     fields = {**counterpart.fields, **(fields or {})}
     model = _network(counterpart.model, fields)
+    if source == "darknet":
+        return _named(source, path, counterpart, fields), _darknet(path, model)
     state = _state(path)
     if "num_classes" not in fields and (classes := convert.classes(model, state, counterpart)):
         fields = {**fields, "num_classes": classes}
@@ -61,8 +67,7 @@ def read(
         variables = convert.to_ours(model, state, counterpart, model.input_shape)
     except errors.UserError as error:
         raise errors.UserError(f"{path}: {error}") from None
-    origin = f"{source}'s {counterpart.theirs}, {path.name}"
-    return Record(counterpart.model, fields, model.input_shape, counterpart.picture, (), origin), variables
+    return _named(source, path, counterpart, fields), variables
 
 
 def write(source: str, path: pathlib.Path, record: Record, variables: Mapping[str, Any]) -> None:
@@ -82,6 +87,20 @@ def write(source: str, path: pathlib.Path, record: Record, variables: Mapping[st
     weights.write_safetensors(path, convert.to_theirs(model, variables, counterpart), {"format": "pt"})
 
 
+def _named(source: str, path: pathlib.Path, counterpart: Counterpart, fields: Mapping[str, Any]) -> Record:
+    model = _network(counterpart.model, fields)
+    fields = {**fields, "num_classes": model.num_classes}
+    origin = f"{source}'s {counterpart.theirs}, {path.name}"
+    return Record(counterpart.model, fields, model.input_shape, counterpart.picture, (), origin)
+
+
+def _darknet(path: pathlib.Path, model: Network) -> dict[str, Any]:
+    like = convert.shapes(model, model.input_shape)
+    shapes = {name: leaf.shape for name, leaf in stacking.names(like).items()}
+    order = [row.name for row in model.rows() if isinstance(row, Conv)]
+    return convert.unflatten(like, darknet.read(path, shapes, order))
+
+
 def _network(name: str, fields: Mapping[str, Any]) -> Network:
     model = models.create(name, **fields)
     assert isinstance(model, Network)
@@ -89,6 +108,9 @@ def _network(name: str, fields: Mapping[str, Any]) -> Network:
 
 
 def _state(path: pathlib.Path) -> dict[str, np.ndarray]:
-    if path.suffix == ".safetensors":
-        return weights.read_safetensors(path)[1]
-    return torch_file.read(path)
+    readers: dict[str, Callable[[pathlib.Path], dict[str, np.ndarray]]] = {
+        ".safetensors": lambda path: weights.read_safetensors(path)[1],
+        ".keras": keras_file.read,
+        ".h5": keras_file.read,
+    }
+    return readers.get(path.suffix, torch_file.read)(path)

@@ -88,7 +88,7 @@ def _picture(resize: int) -> Picture:
 COUNTERPARTS = [
     Counterpart("inception_v4", "inception_v4", {"bn_momentum": 0.9}, INCEPTION_V4, _picture(341)),
     Counterpart("inception_resnet_v2", "inception_resnet_v2", {"bn_momentum": 0.9}, INCEPTION_RESNET_V2, _picture(333)),
-    Counterpart("legacy_xception", "xception", {"bn_momentum": 0.9}, XCEPTION, _picture(333)),
+    Counterpart("legacy_xception", "xception", {"bn_momentum": 0.9, "same_padding": False}, XCEPTION, _picture(333)),
     *(
         Counterpart(f"legacy_seresnet{depth}", f"seresnet{depth}", {"shortcut": "B", **DEFAULTS}, SENET)
         for depth in (50, 101, 152)

@@ -23,10 +23,12 @@ class Xception(Network):
 
     Attributes:
       residual: whether blocks have shortcuts.
+      same_padding: whether pools are padded as TensorFlow does, with which the paper's network was trained, or on both sides.
       between: activation between the two steps of a separable convolution; ``"identity"`` is none.
     """
 
     residual: bool = True
+    same_padding: bool = True
     between: str = "identity"
     batch_norm: bool = True
     dropout: float = 0.5
@@ -59,7 +61,7 @@ class Xception(Network):
                 body.append(Activation())
             body.append(Separable(f"conv{place}", features, activation="identity", between=self.between))
         if strides > 1:
-            body.append(Pool("pool", padding=1))
+            body.append(Pool("pool", padding="same" if self.same_padding else 1))
         if not self.residual:
             return Scoped(f"block{number}", tuple(body))
         shortcut = (Conv("conv", maps[-1], 1, strides, activation="identity"),) if strides > 1 else ()

@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.errors import ScopeParamShapeError
+from jax import lax
 
 from cnnjax import errors
 from cnnjax.nn import initialisers
@@ -260,7 +261,8 @@ class Pool:
       name: of its tap.
       kind: ``"max"``, ``"average"`` or ``"sum"``.
       window, strides: their extent and distance.
-      padding: on each side.
+      padding: on each side, or ``"same"``, TensorFlow's: as many outputs as strides fit into the map, an odd one of padding at
+        the end.
       ceil: whether a last window may reach over the end.
       count_padding: whether an average counts the padding.
     """
@@ -269,14 +271,17 @@ class Pool:
     kind: str = "max"
     window: Size = 3
     strides: Size = 2
-    padding: Size = 0
+    padding: Size | str = 0
     ceil: bool = False
     count_padding: bool = True
 
     def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
         if self.kind not in pooling.KINDS:
             raise errors.unknown(f"kind of {self.name}:", self.kind, pooling.KINDS)
-        edges = [(p, p) for p in pair(self.padding)]
+        if isinstance(self.padding, str):
+            edges = lax.padtype_to_pads(x.shape[1:3], pair(self.window), pair(self.strides), self.padding.upper())
+        else:
+            edges = [(p, p) for p in pair(self.padding)]
         try:
             return pooling.pool(
                 x, self.kind, pair(self.window), pair(self.strides), edges, self.ceil, self.count_padding

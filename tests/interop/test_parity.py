@@ -19,14 +19,27 @@ RULE = runpy.run_path(str(GOLDENS / "rule.py"))
 GOLDEN = json.loads((GOLDENS / "parity.json").read_text())
 CASES = RULE["CASES"]
 
-NOT_COMPARED = {"nin_cifar100", "resnet56_cifar10", "resnet110_cifar10", "resnet1202_cifar10"}
-"""The same layers as another of their family, in another number."""
+TOLERANCE = {"keras": (1e-6, 1e-4)}
+"""Of the maximum in evaluation and in training, where it is not 1e-8: Keras computes its normalisation in single precision,
+also in a float64 model, which statistics of few values amplify."""
+
+NOT_COMPARED = {
+    *(f"pytorchcv/{name}" for name in ("nin_cifar100", "resnet56_cifar10", "resnet110_cifar10", "resnet1202_cifar10")),
+    "darknet/darknet19",
+    "darknet/extraction",
+    "keras/ResNet101",
+    "keras/ResNet152",
+}
+"""The same layers as another of their family, in another number; and Darknet, which is no package that runs here: its darknet19
+is pytorchcv's, and its files are tested in `test_files.py`."""
 
 
 def test_every_counterpart_has_its_golden():
     listed = {f"{source}/{each.theirs}" for source, found in sources.SOURCES.items() for each in found}
-    assert listed - {f"pytorchcv/{name}" for name in NOT_COMPARED} == set(CASES) == set(GOLDEN["networks"])
+    assert listed >= NOT_COMPARED
+    assert listed - NOT_COMPARED == set(CASES) == set(GOLDEN["networks"])
     assert (GOLDENS.parents[2] / GOLDEN["made_by"]).is_file()
+    assert set(GOLDEN["versions"]) == {"torch", *sources.SOURCES} - {"darknet"}
 
 
 @pytest.mark.parametrize(
@@ -45,8 +58,10 @@ def test_the_network_computes_the_same(name):
         place.theirs: place.their_shape
         for place in convert.places(model, counterpart, convert.shapes(model, images.shape[1:]))
     }
-    assert RULE["digest"](their_shapes) == golden["state"]
-    state = {key: RULE["parameter"](key, shape) for key, shape in their_shapes.items()}
+    absent = {key for key in their_shapes if case.theirs == "InceptionV3" and key.endswith("/gamma")}
+    assert RULE["digest"]({key: each for key, each in their_shapes.items() if key not in absent}) == golden["state"]
+    draw = RULE["keras_parameter" if case.source == "keras" else "parameter"]
+    state = {key: draw(key, shape) for key, shape in their_shapes.items() if key not in absent}
 
     @jax.jit
     def run(variables):
@@ -58,13 +73,14 @@ def test_the_network_computes_the_same(name):
     variables = convert.to_ours(model, state, counterpart, images.shape[1:], "float64")
     with jax.enable_x64(True):
         trained, evaluated, taps = jax.tree.map(np.asarray, run(variables))
-    for found, expected in ((evaluated, golden["eval"]), (trained, golden["train"])):
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+    tolerance, in_training = TOLERANCE.get(case.source, (1e-8, 1e-8))
+    for found, expected, bound in ((evaluated, golden["eval"], tolerance), (trained, golden["train"], in_training)):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=bound * np.abs(expected).max())
     assert set(taps) == set(golden["taps"])
     for ours, (shape, norm, along) in golden["taps"].items():
         assert list(taps[ours].shape) == shape
-        np.testing.assert_allclose(np.linalg.norm(taps[ours]), norm, rtol=1e-8, err_msg=ours)
+        np.testing.assert_allclose(np.linalg.norm(taps[ours]), norm, rtol=tolerance, err_msg=ours)
         found = (taps[ours] * RULE["draw"](f"tap/{ours}", shape)).sum()
-        np.testing.assert_allclose(found, along, rtol=0, atol=1e-8 * norm, err_msg=ours)
+        np.testing.assert_allclose(found, along, rtol=0, atol=tolerance * norm, err_msg=ours)
     back = convert.to_theirs(model, variables, counterpart)
     assert all(np.array_equal(back[key], array) for key, array in state.items())

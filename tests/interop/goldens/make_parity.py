@@ -89,14 +89,15 @@ def golden(case):
 
 if __name__ == "__main__":
     path = pathlib.Path(__file__).with_name("parity.json")
-    record = json.loads(path.read_text()) if path.exists() and len(sys.argv) > 1 else {"networks": {}}
+    record = json.loads(path.read_text()) if path.exists() else {"networks": {}}
     record["networks"] = {name: network for name, network in record["networks"].items() if name in CASES}
     for name, case in CASES.items():
-        if len(sys.argv) == 1 or name in sys.argv[1:]:
+        if case.source in BUILDERS and (len(sys.argv) == 1 or name in sys.argv[1:]):
             print(name, flush=True)
             record["networks"][name] = golden(case)
-    record |= {
-        "made_by": "tests/interop/goldens/make_parity.py",
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "timm", "pytorchcv")},
+    record["made_by"] = "tests/interop/goldens/make_parity.py"
+    record["versions"] = {
+        **record.get("versions", {}),
+        **{name: importlib.metadata.version(name) for name in ("torch", "torchvision", "timm", "pytorchcv")},
     }
     path.write_text(json.dumps(record, indent=0, sort_keys=True) + "\n")

@@ -32,6 +32,16 @@ def parameter(name, shape):
     return 1 + 0.2 * z if name.endswith("weight") else 0.2 * z
 
 
+def keras_parameter(name, shape):
+    """The same of a variable of Keras: ``layer/kernel``, ``layer/gamma``, ..."""
+    z = draw(name, shape)
+    if len(shape) > 1:
+        return z / np.sqrt(np.prod(shape[:2] if name.endswith("depthwise_kernel") else shape[:-1]))
+    if name.endswith("variance"):
+        return np.exp(0.2 * z)
+    return 1 + 0.2 * z if name.endswith("gamma") else 0.2 * z
+
+
 def images(side):
     return draw("images", (2, side, side, 3))
 
@@ -137,5 +147,22 @@ _CASES = [
     ),
     Case("pytorchcv", "darknet19", 224, {f"pool{number}": f"features.stage{number}" for number in range(1, 6)}),
     Case("pytorchcv", "resnet20_cifar10", 32, _UNITS),
+    *(
+        Case("keras", f"VGG{layers}", 64, {"pool3": "block3_pool", "pool5": "block5_pool"}, slow=True)
+        for layers in (16, 19)
+    ),
+    Case(
+        "keras",
+        "ResNet50",
+        128,
+        {f"stage{stage}": f"conv{stage + 1}_block{last}_out" for stage, last in ((1, 3), (2, 4), (3, 6), (4, 3))},
+    ),
+    Case("keras", "Xception", 96, {"conv2": "block1_conv2_act", "conv4": "block14_sepconv2_act"}),
+    Case(
+        "keras",
+        "InceptionV3",
+        171,
+        {"mixed_5b": "mixed0", "mixed_6a": "mixed3", "mixed_7a": "mixed8", "mixed_7c": "mixed10"},
+    ),
 ]
 CASES = {f"{case.source}/{case.theirs}": case for case in _CASES}

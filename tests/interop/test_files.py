@@ -1,0 +1,103 @@
+"""Files of Keras and of Darknet. Keras's were written by it; see goldens/make_keras_files.py."""
+
+import json
+import pathlib
+import struct
+
+import jax
+import numpy as np
+import pytest
+
+from cnnjax import cli, errors, interop, models
+from cnnjax.interop import keras_file, sources
+from cnnjax.nn import stacking
+
+GOLDENS = pathlib.Path(__file__).parent / "goldens"
+WEIGHTS = {
+    "/".join(path.split("/")[-2:]): each  # without the model's name
+    for path, each in json.loads((GOLDENS / "keras_files.json").read_text())["weights"].items()
+}
+FILES = ("keras.keras", "keras.weights.h5", "keras_old.h5")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_keras_has_written(name):
+    found = keras_file.read(GOLDENS / name)
+    assert set(found) == set(WEIGHTS)
+    for key, (shape, values) in WEIGHTS.items():
+        assert list(found[key].shape) == shape
+        np.testing.assert_array_equal(found[key].ravel(), np.float32(values))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_cut_file_of_keras(name, tmp_path):
+    data = (GOLDENS / name).read_bytes()
+    path = tmp_path / "cut.h5"
+    for end in (0, 3, 100, len(data) // 2, len(data) - 500):
+        path.write_bytes(data[:end])
+        with pytest.raises(errors.UserError, match=r"cut\.h5"):
+            keras_file.read(path)
+
+
+def test_a_network_of_keras_by_the_command_line(tmp_path, capsys):
+    """The layers of VGG-16, by Keras's names in an older file; everything else of Keras is in `test_parity.py`."""
+    import h5py
+
+    counterpart = sources.find("keras", "VGG16")
+    path = tmp_path / "vgg.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset(
+            "model_weights/block1_conv1/block1_conv1/kernel:0", data=np.zeros((3, 3, 3, 64), np.float32)
+        )
+    words = ["weights", "import", "keras", str(path), "--model", "VGG16", "--to", str(tmp_path / "x.safetensors")]
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert "not the weights of VGG16: these are missing: block1_conv1/bias 64, " in error
+    assert counterpart.model == "vgg16"
+
+
+def darknet_file(variables, order, version=(0, 2, 0)):
+    """As darknet writes it, number by number."""
+    leaves = {name: np.asarray(leaf, np.float32) for name, leaf in stacking.names(variables).items()}
+    content = struct.pack("<iii", *version) + struct.pack("<q" if version >= (0, 2, 0) else "<i", 12345)
+    for number in order:
+        if f"params/norm{number}/scale" in leaves:
+            for leaf in (f"params/norm{number}/bias", f"params/norm{number}/scale", f"batch_stats/norm{number}/mean"):
+                content += leaves[leaf].tobytes()
+            content += leaves[f"batch_stats/norm{number}/var"].tobytes()
+        else:
+            content += leaves[f"params/conv{number}/bias"].tobytes()
+        kernel = leaves[f"params/conv{number}/kernel"]
+        maps = [kernel[:, :, into, out] for out in range(kernel.shape[3]) for into in range(kernel.shape[2])]
+        content += b"".join(each.tobytes() for each in maps)
+    return content
+
+
+@pytest.fixture(scope="module")
+def darknet():
+    model = models.create("darknet19", num_classes=3)
+    variables = model.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))
+    noise = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: leaf + 0.1 * noise.random(leaf.shape, np.float32), variables)
+
+
+@pytest.mark.parametrize("version", [(0, 1, 0), (0, 2, 0)])
+def test_what_darknet_would_have_written(version, darknet, tmp_path):
+    path = tmp_path / "darknet19.weights"
+    path.write_bytes(darknet_file(darknet, range(1, 20), version))
+    words = ["weights", "import", "darknet", str(path), "--model", "darknet19", "num_classes=3"]
+    assert cli.main([*words, "--to", str(tmp_path / "x.safetensors")]) == 0
+    record, found = interop.read(tmp_path / "x.safetensors")
+    assert record.fields["num_classes"] == 3
+    found = stacking.names(found)
+    for name, leaf in stacking.names(darknet).items():
+        np.testing.assert_array_equal(found[name], leaf, err_msg=name)
+
+
+def test_a_file_of_darknet_that_does_not_fit(darknet, tmp_path):
+    content = darknet_file(darknet, range(1, 20))
+    path = tmp_path / "x.weights"
+    for data in (content[:-4], content + b"\0" * 4, content[:1000], b""):
+        path.write_bytes(data)
+        with pytest.raises(errors.UserError, match=r"numbers after its header, and the network has [0-9,]+"):
+            sources.read("darknet", path, "darknet19", {"num_classes": 3})
