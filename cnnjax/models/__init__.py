@@ -8,6 +8,7 @@ from cnnjax.models import inception as inception
 from cnnjax.models import inception_v4 as inception_v4
 from cnnjax.models import lenet as lenet
 from cnnjax.models import nin as nin
+from cnnjax.models import pattern as pattern
 from cnnjax.models import perceptron as perceptron
 from cnnjax.models import resnet as resnet
 from cnnjax.models import senet as senet

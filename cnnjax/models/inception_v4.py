@@ -185,7 +185,7 @@ class InceptionResNet(_Inception):
         return [
             pool,
             drop,
-            *([Dense("fc", 512, "identity", norm=True)] if self.version == "v1 port" else []),
+            *([Dense("fc", 512, "identity", norm=self.batch_norm)] if self.version == "v1 port" else []),
             classifier,
         ]
 

@@ -8,6 +8,7 @@ sources exist they agree.
 
 import jax
 import pytest
+from jax.interpreters import partial_eval
 
 from cnnjax import errors, models
 from cnnjax.analysis import cost, sizes
@@ -192,6 +193,8 @@ SIZES = {
     "spp_overfeat7": (overfeat(7), None),  # l
     "mlp_cifar10": (29_409_290, 29_401_088),  # l
     "mlp_bn_mnist": (784 * 100 + 2 * 100 * 100 + 3 * 200 + 1010, 784 * 100 + 2 * 100 * 100 + 1000),  # l
+    # l: 456 + 2,416 + (8 x 8 x 16 + 1) x 120 + 10,164 + 850
+    "pattern": (136_886, 32 * 32 * 450 + 16 * 16 * 2400 + 1024 * 120 + 10_080 + 840),
     "tiny_vgg": (19_920, 62 * 62 * 270 + 60 * 60 * 900 + 28 * 28 * 900 + 26 * 26 * 900 + 16_900),  # l
     "fashion_cnn": (
         1_413_834,
@@ -381,6 +384,37 @@ def test_any_number_of_classes_and_channels(name):
     logits, taps = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x)[0], shape)
     assert logits.shape == (2, 7)
     assert len(taps) > 3
+
+
+@pytest.mark.parametrize("name", sorted(SIZES))
+def test_every_parameter_counts_and_every_switch_works(name):
+    """In the traced program loss and auxiliary heads depend on every parameter; and all of it is computed in ``dtype``."""
+    entry = models.entry(name)
+    first = next(row.name for row in models.create(name).table())
+    switched = {"batch_norm": not entry.fields["batch_norm"]} if "batch_norm" in entry.fields else {}
+    switched |= {"scan": True} if "scan" in entry.fields else {}
+    model = models.create(name, dtype="bfloat16", dropout_after=first, dropout=0.5, **switched)
+    images = jax.ShapeDtypeStruct((2, *model.input_shape), "float32")
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+
+    def outputs(params, rest, images):
+        rngs = {"dropout": jax.random.key(1)}
+        (logits, taps), _ = model.apply(
+            {"params": params, **rest}, images, train=True, mutable=["batch_stats"], rngs=rngs
+        )
+        return [logits, *(tap for tap_name, tap in taps.items() if tap_name.endswith("_logits"))], taps
+
+    params = variables.pop("params")
+    traced = jax.make_jaxpr(lambda *each: outputs(*each)[0])(params, variables, images)
+    _, used = partial_eval.dce_jaxpr(traced.jaxpr, [True] * len(traced.out_avals))
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(params)]
+    assert [path for path, needed in zip(paths, used, strict=False) if not needed] == []
+    assert "dropout" in str(traced) or "random_bits" in str(traced)
+    assert {tap.dtype.name for tap in jax.tree.leaves(jax.eval_shape(outputs, params, variables, images))} == {
+        "bfloat16"
+    }
+    assert {leaf.dtype.name for leaf in jax.tree.leaves((params, variables))} == {"float32"}
+    assert bool(variables) == model.batch_norm
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""Networks from a line of text: the pattern ``input → (conv+ pool?)+ → fc+`` that the early networks share.
+
+    models.create("pattern", layers="conv5-6 pool2 conv5-16 pool2 fc-120 fc-84")
+
+Words: ``conv3-64`` is a 3×3 convolution with 64 maps that keeps the size, ``conv11/4-96`` one at stride 4; ``pool2`` a 2×2 max
+pool at stride 2, ``pool3/2`` an overlapping one, ``avgpool2`` an average; ``fc-120`` a fully connected layer with 120 units.
+Spaces or ``->`` stand between. The layer that puts out the classes is not written.
+"""
+
+import re
+from typing import ClassVar
+
+from cnnjax import errors
+from cnnjax.models import registry
+from cnnjax.nn.network import Network
+from cnnjax.nn.rows import Conv, Dense, Drop, Flatten, Pool, Row, Rows
+
+_WORDS = {
+    "conv": r"conv([1-9]\d*)(?:/([1-9]\d*))?-([1-9]\d*)",
+    "pool": r"(avg)?pool([1-9]\d*)(?:/([1-9]\d*))?",
+    "fc": r"fc-([1-9]\d*)",
+}
+_PATTERN = re.compile(r"((conv )+(pool )?)+(fc )*")
+LENET = "conv5-6 pool2 conv5-16 pool2 fc-120 fc-84"
+
+
+def parse(layers: str) -> list[tuple[str, re.Match[str]]]:
+    """The words of a line, each as its kind and its parts.
+
+    Raises:
+      UserError: a word that is none, or words in an order that the pattern does not have.
+    """
+    found: list[tuple[str, re.Match[str]]] = []
+    for word in layers.replace("->", " ").split():
+        matches = [(kind, match) for kind, form in _WORDS.items() if (match := re.fullmatch(form, word))]
+        if not matches:
+            raise errors.UserError(
+                f"layers: {word!r} is no layer; they are written conv3-64, conv11/4-96, pool2, pool3/2, avgpool2, fc-120"
+            )
+        found += matches
+    kinds = "".join(f"{kind} " for kind, _ in found)
+    if not _PATTERN.fullmatch(kinds):
+        good = _PATTERN.match(kinds)
+        place = len(good[0].split()) if good else 0
+        wrong = repr(found[place][1][0]) if place < len(found) else "the end"
+        raise errors.UserError(
+            f"layers follow (conv+ pool?)+ fc*: each pool comes after convolutions, and fc last; {wrong} does not fit"
+        )
+    return found
+
+
+def written(layers: str) -> str:
+    """The same line as this file would write it: ``input -> conv5-6 -> pool2 -> ... -> output``."""
+    return " -> ".join(("input", *(match[0] for _, match in parse(layers)), "output"))
+
+
+class PatternNet(Network):
+    """A network that a line of text describes.
+
+    Attributes:
+      layers: see the file's docstring.
+    """
+
+    layers: str = LENET
+    num_classes: int = 10
+    input_shape: ClassVar[tuple[int, int, int]] = (32, 32, 3)
+
+    def __post_init__(self) -> None:
+        parse(self.layers)
+        super().__post_init__()
+
+    def table(self) -> Rows:
+        rows: list[Row] = []
+        stage, place, units = 1, 0, 0
+        for kind, match in parse(self.layers):
+            if kind == "conv":
+                kernel, strides, features = (int(each or 1) for each in match.groups())
+                place += 1
+                rows.append(Conv(f"conv{stage}_{place}", features, kernel, strides, (kernel - 1) // 2))
+            elif kind == "pool":
+                average, window, step = match.groups()
+                rows.append(Pool(f"pool{stage}", "average" if average else "max", int(window), int(step or window)))
+                stage, place = stage + 1, 0
+            else:
+                units += 1
+                rows += [Flatten()] if units == 1 else []
+                rows += [Dense(f"fc{units}", int(match[1])), Drop(f"drop{units}")]
+        rows += [] if units else [Flatten()]
+        return [*rows, Dense("classifier", self.num_classes, "identity")]
+
+
+registry.register(
+    "pattern", PatternNet, "(conv+ pool?)+ fc+ from a line of text; its default is after LeCun et al. 1998, §II-B"
+)

@@ -1,0 +1,69 @@
+"""Networks from a line of text."""
+
+import jax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnjax import errors, models
+from cnnjax.analysis import cost
+from cnnjax.models import pattern
+from cnnjax.nn.rows import Conv, Dense, Pool
+
+VGG_A = (
+    "conv3-64 pool2 conv3-128 pool2 conv3-256 conv3-256 pool2 " + "conv3-512 conv3-512 pool2 " * 2 + "fc-4096 fc-4096"
+)
+
+
+def test_a_known_network():
+    """Configuration A of Simonyan & Zisserman: torchvision's count, and `vgg11`'s rows."""
+    model = models.create("pattern", layers=VGG_A, num_classes=1000)
+    assert cost.size(model, (1, 224, 224, 3)) == (132_863_336, 7_609_090_048)
+    ours, theirs = (
+        [row for row in each.table() if isinstance(row, Conv | Pool)] for each in (model, models.create("vgg11"))
+    )
+    assert [(type(a), a.name) for a in ours] == [(type(b), b.name) for b in theirs]
+
+
+convs = st.builds("conv{}{}-{}".format, st.integers(1, 5), st.sampled_from(["", "/2"]), st.integers(1, 4))
+pools = st.builds("{}pool{}{}".format, st.sampled_from(["", "avg"]), st.integers(2, 3), st.sampled_from(["", "/2"]))
+stages = st.tuples(st.lists(convs, min_size=1, max_size=3), st.lists(pools, max_size=1)).map(
+    lambda each: each[0] + each[1]
+)
+lines = st.tuples(st.lists(stages, min_size=1, max_size=2), st.lists(st.integers(1, 5).map("fc-{}".format), max_size=2))
+
+
+@settings(deadline=None, max_examples=40)
+@given(lines, st.sampled_from([" ", " -> ", "->"]))
+def test_what_is_written_is_what_was_meant(line, between):
+    words = [word for stage in line[0] for word in stage] + line[1]
+    text = between.join(words)
+    assert pattern.written(text) == " -> ".join(["input", *words, "output"])
+    table = models.create("pattern", layers=text).table()
+    assert len([row for row in table if isinstance(row, Conv)]) == sum("conv" in word for word in words)
+    assert len([row for row in table if isinstance(row, Pool)]) == sum("pool" in word for word in words)
+    assert len([row for row in table if isinstance(row, Dense)]) == len(line[1]) + 1
+    logits = jax.eval_shape(
+        lambda x: models.create("pattern", layers=text).init_with_output(jax.random.key(0), x)[0][0],
+        jax.ShapeDtypeStruct((2, 64, 64, 3), "float32"),
+    )
+    assert logits.shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("", "the end does not fit"),
+        ("fc-10", "'fc-10' does not fit"),
+        ("pool2 conv3-8", "'pool2' does not fit"),
+        ("conv3-8 pool2 pool2", "'pool2' does not fit"),
+        ("conv3-8 fc-10 conv3-8", "'conv3-8' does not fit"),
+        ("conv3-8 fc-10 pool2", "'pool2' does not fit"),
+        ("conv3 fc-10", "'conv3' is no layer"),
+        ("conv0-8", "'conv0-8' is no layer"),
+        ("conv3-8 relu", "'relu' is no layer"),
+    ],
+)
+def test_what_is_no_network(layers, message):
+    with pytest.raises(errors.UserError, match=message):
+        models.create("pattern", layers=layers)
