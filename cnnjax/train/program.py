@@ -253,7 +253,7 @@ class Program:
         first: jax.Array,
         count: jax.Array,
         *,
-        frozen: bool,
+        frozen: bool = False,
     ) -> tuple[state.TrainState, Sums]:
         freeze_bn = {"never": False, "while frozen": frozen, "always": True}[self.config.init.freeze_bn]
 

@@ -14,7 +14,7 @@ from cnnjax import config as configs
 from cnnjax import interop, models
 from cnnjax.data.picture import Picture
 from cnnjax.interop.weights import NAME, Record
-from cnnjax.train import compiler, loop
+from cnnjax.train import compiler, loop, transfer
 from cnnjax.train.program import Program
 from cnnjax.train.run import RunFolder
 
@@ -74,11 +74,13 @@ def test_every_leaf_can_be_set_from_a_command_line(path):
 
 
 @every_recipe
-def test_a_recipes_network_exists(path):
+def test_a_recipes_network_exists(path, tmp_path):
     config = configs.load(path)
     if not config.model.name:
-        pytest.skip("the network is that of init.weights")
-    model = models.create(**config.model, num_classes=10)
+        config = configs.override(config, {"init.weights": str(tiny_weights(tmp_path))})
+    name, fields = transfer.network(config, 10)
+    model = models.create(name, **fields)
+    assert model.num_classes == 10
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
     assert jax.tree.leaves(shapes["params"])
 

@@ -31,7 +31,7 @@ def collectives(program: Program) -> dict[str, int]:
     if program.layout.mapping == "jit":
         state = program.layout.abstract(program.abstract)
         sums = program.layout.abstract(jax.eval_shape(program.task.init))
-        text = program._run_compiled.lower(state, sums, *rest).compile().as_text()
+        text = program._run_compiled[False].lower(state, sums, *rest).compile().as_text()
     else:
         mapped = jax.pmap(
             lambda _, *arguments: program._run(*arguments),

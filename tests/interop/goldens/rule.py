@@ -120,6 +120,7 @@ _CASES = [
             "block8_10": "block8",
             "conv_7b": "conv2d_7b",
         },
+        slow=True,
     ),
     Case("timm", "legacy_xception", 139, {f"block{number}": f"block{number}" for number in range(1, 13)}),
     Case("timm", "legacy_seresnet50", 64, _STAGES),
