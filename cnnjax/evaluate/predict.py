@@ -63,7 +63,7 @@ def predict(
       batch: pictures computed at once.
     """
     model, size = record.create(), min(batch, len(paths))
-    probabilities = jax.jit(lambda images: jax.nn.softmax(model.apply(variables, images)[0].astype("float32")))
+    probabilities = jax.jit(lambda weights, images: jax.nn.softmax(model.apply(weights, images)[0].astype("float32")))
     for first in range(0, len(paths), size):
         these = paths[first : first + size]
         images, problems = (
@@ -75,7 +75,7 @@ def predict(
                 images[place] = record.picture(picture.read(path))
             except errors.UserError as error:
                 problems[place] = str(error)
-        for path, problem, each in zip(these, problems, np.asarray(probabilities(images)), strict=False):
+        for path, problem, each in zip(these, problems, np.asarray(probabilities(variables, images)), strict=False):
             best = np.argsort(-each, kind="stable")[:top]
             named = tuple((record.classes[k] if record.classes else str(k), float(each[k])) for k in best)
             yield Prediction(path, () if problem else named, problem)
