@@ -138,9 +138,9 @@ def to_ours(
     like = shapes(model, input_shape)
     wanted = {place.theirs: place for place in places(model, counterpart, like)}
     state = {name: array for name, array in state.items() if not name.endswith(_IGNORED)}
-    for name, place in wanted.items():
-        if name not in state and name.endswith("/gamma"):  # Keras's Inception networks do not scale
-            state[name] = np.ones(place.shape, np.float32)
+    if not counterpart.scaled:
+        scales = [place for place in wanted.values() if place.ours.endswith("/scale")]
+        state = {**{place.theirs: np.ones(place.shape, np.float32) for place in scales}, **state}
     missing = [f"{name} {_written(place.their_shape)}" for name, place in wanted.items() if name not in state]
     surplus = [f"{name} {_written(array.shape)}" for name, array in state.items() if name not in wanted]
     differ = [

@@ -21,6 +21,7 @@ class Counterpart:
       pointwise: a regular expression of our dense layers that are 1×1 convolutions there.
       parameter: module and leaf of ours → what stands behind the module's name there.
       layout: of kernels and matrices, ``"torch"`` or ``"keras"``.
+      scaled: whether normalisation has a scale there; ours is one where it has none.
     """
 
     theirs: str
@@ -31,3 +32,4 @@ class Counterpart:
     pointwise: str = ".*/squeeze_excite/.*"
     parameter: Callable[[str, str], str] = torch_parameter
     layout: str = "torch"
+    scaled: bool = True

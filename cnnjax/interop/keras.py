@@ -70,8 +70,10 @@ _HALF = Picture(299, 299, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "nearest")
 _CAFFE = Picture(224, 224, (123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3, "nearest", reverse=True)
 
 
-def _keras(theirs: str, model: str, fields: dict[str, Any], rules: list[Rule], picture: Picture) -> Counterpart:
-    return Counterpart(theirs, model, fields, rules, picture, "", keras_parameter, "keras")
+def _keras(
+    theirs: str, model: str, fields: dict[str, Any], rules: list[Rule], picture: Picture, scaled: bool = True
+) -> Counterpart:
+    return Counterpart(theirs, model, fields, rules, picture, "", keras_parameter, "keras", scaled)
 
 
 COUNTERPARTS = [
@@ -87,5 +89,5 @@ COUNTERPARTS = [
         for depth in (50, 101, 152)
     ),
     _keras("Xception", "xception", {"bn_momentum": 0.99, "bn_epsilon": 1e-3, "dropout": 0.0}, XCEPTION, _HALF),
-    _keras("InceptionV3", "inception_v3", _INCEPTION, numbered(InceptionV3(**_INCEPTION).table()), _HALF),
+    _keras("InceptionV3", "inception_v3", _INCEPTION, numbered(InceptionV3(**_INCEPTION).table()), _HALF, scaled=False),
 ]

@@ -6,7 +6,6 @@ are known, so a set of rules gives every name of the other side; what a file hol
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import SupportsIndex
 
 from cnnjax import errors
 
@@ -61,8 +60,8 @@ def theirs(module: str, rules: Sequence[Rule]) -> str:
     raise errors.UserError(f"no rule names {module!r} in the other package")
 
 
-def listed(names: Iterable[str], at_most: SupportsIndex = 4) -> str:
+def listed(names: Iterable[str], at_most: int = 4) -> str:
     """A few of the names, and how many more there are."""
-    names, most = sorted(names), int(at_most)
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
+    names = sorted(names)
+    rest = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return ", ".join(names[:at_most]) + rest

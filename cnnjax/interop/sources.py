@@ -1,7 +1,7 @@
 """The packages whose weights can be read and written."""
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,7 @@ from cnnjax import errors, models
 from cnnjax.interop import convert, darknet, keras, keras_file, pytorchcv, timm, torch_file, torchvision, weights
 from cnnjax.interop.counterpart import Counterpart
 from cnnjax.interop.weights import Record
-from cnnjax.nn import stacking
 from cnnjax.nn.network import Network
-from cnnjax.nn.rows import Conv
 
 SOURCES: dict[str, list[Counterpart]] = {
     "torchvision": torchvision.COUNTERPARTS,
@@ -22,6 +20,9 @@ SOURCES: dict[str, list[Counterpart]] = {
     "darknet": darknet.COUNTERPARTS,
 }
 """Package → its networks that have a counterpart here."""
+
+READ_ONLY = {"darknet", "keras"}
+"""Packages that do not read safetensors."""
 
 
 def find(source: str, name: str) -> Counterpart:
@@ -57,9 +58,7 @@ def read(
     counterpart = find(source, name)
     fields = {**counterpart.fields, **(fields or {})}
     model = _network(counterpart.model, fields)
-    if source == "darknet":
-        return _named(source, path, counterpart, fields), _darknet(path, model)
-    state = _state(path)
+    state = _state(path, convert.places(model, counterpart, convert.shapes(model, model.input_shape)))
     if "num_classes" not in fields and (classes := convert.classes(model, state, counterpart)):
         fields = {**fields, "num_classes": classes}
         model = _network(counterpart.model, fields)
@@ -67,15 +66,21 @@ def read(
         variables = convert.to_ours(model, state, counterpart, model.input_shape)
     except errors.UserError as error:
         raise errors.UserError(f"{path}: {error}") from None
-    return _named(source, path, counterpart, fields), variables
+    origin = f"{source}'s {counterpart.theirs}, {path.name}"
+    fields = {**fields, "num_classes": model.num_classes}
+    return Record(counterpart.model, fields, model.input_shape, counterpart.picture, (), origin), variables
 
 
 def write(source: str, path: pathlib.Path, record: Record, variables: Mapping[str, Any]) -> None:
     """Weights as a package's state dictionary, in a safetensors file.
 
     Raises:
-      UserError: the package has no network that computes the same.
+      UserError: the package is only read, or has no network that computes the same.
     """
+    if source in READ_ONLY:
+        raise errors.UserError(
+            f"weights of {source} are read, not written; written are {', '.join(sorted({*SOURCES} - READ_ONLY))}"
+        )
     counterpart = find(source, record.model)
     model = _network(record.model, record.fields)
     for field, value in counterpart.fields.items():
@@ -87,30 +92,18 @@ def write(source: str, path: pathlib.Path, record: Record, variables: Mapping[st
     weights.write_safetensors(path, convert.to_theirs(model, variables, counterpart), {"format": "pt"})
 
 
-def _named(source: str, path: pathlib.Path, counterpart: Counterpart, fields: Mapping[str, Any]) -> Record:
-    model = _network(counterpart.model, fields)
-    fields = {**fields, "num_classes": model.num_classes}
-    origin = f"{source}'s {counterpart.theirs}, {path.name}"
-    return Record(counterpart.model, fields, model.input_shape, counterpart.picture, (), origin)
-
-
-def _darknet(path: pathlib.Path, model: Network) -> dict[str, Any]:
-    like = convert.shapes(model, model.input_shape)
-    shapes = {name: leaf.shape for name, leaf in stacking.names(like).items()}
-    order = [row.name for row in model.rows() if isinstance(row, Conv)]
-    return convert.unflatten(like, darknet.read(path, shapes, order))
-
-
 def _network(name: str, fields: Mapping[str, Any]) -> Network:
     model = models.create(name, **fields)
     assert isinstance(model, Network)
     return model
 
 
-def _state(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _state(path: pathlib.Path, places: Sequence[convert.Place]) -> dict[str, np.ndarray]:
+    """What a file holds; ``places`` are for a format without names."""
     readers: dict[str, Callable[[pathlib.Path], dict[str, np.ndarray]]] = {
         ".safetensors": lambda path: weights.read_safetensors(path)[1],
         ".keras": keras_file.read,
         ".h5": keras_file.read,
+        ".weights": lambda path: darknet.read(path, places),
     }
     return readers.get(path.suffix, torch_file.read)(path)

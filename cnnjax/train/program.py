@@ -96,7 +96,7 @@ class Program:
         mean, scale = _given(self.begin[0].picture, train) if self.begin else _statistics(train.images)
         self.task = Classification(mean, scale, config.task.pad, flip)
 
-        self.network = transfer.network(config, train.num_classes)
+        self.network = transfer.network(config, train.num_classes, self.begin[0] if self.begin else None)
         model = models.create(self.network[0], **self.network[1])
         if execution.accumulate < 1:
             raise errors.UserError(f"execution.accumulate is at least 1, not {execution.accumulate}")

@@ -17,8 +17,15 @@ FREEZE_BN = ("never", "while frozen", "always")
 """When batch normalisation keeps to its running statistics."""
 
 
-def network(config: configs.ConfigDict, num_classes: int) -> tuple[str, dict[str, Any]]:
-    """Name and fields of the network that a recipe trains: those of ``model``, or, where that has no name, of ``init.weights``.
+def network(
+    config: configs.ConfigDict, num_classes: int, record: weights.Record | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Name and fields of the network that a recipe trains: those of ``model``, or, where that has no name, of its weights.
+
+    Args:
+      config: the recipe.
+      num_classes: of its data set.
+      record: what ``init.weights`` are of; ``None`` where there are none.
 
     Raises:
       UserError: neither names one.
@@ -26,9 +33,8 @@ def network(config: configs.ConfigDict, num_classes: int) -> tuple[str, dict[str
     fields = dict(config.model)
     if name := fields.pop("name"):
         return name, {**fields, "num_classes": num_classes}
-    if not config.init.weights:
+    if not record:
         raise errors.UserError("the recipe names no network: give model.name, or init.weights, which knows its own")
-    record, _ = weights.read(config.init.weights)
     return record.model, {**record.fields, **fields, "num_classes": num_classes}
 
 

@@ -151,6 +151,35 @@ def test_what_a_user_can_get_wrong(words, message, tmp_path, capsys, monkeypatch
     assert error.count("\n") == 1
 
 
+def test_a_scale_that_is_missing_is_missing_where_the_package_has_one():
+    """Keras's Inception v3 has none, and takes ones; a file of its ResNet without one is not whole."""
+    for name, refused in (("InceptionV3", False), ("ResNet50", True)):
+        counterpart = sources.find("keras", name)
+        model = models.create(counterpart.model, **counterpart.fields, num_classes=2)
+        like = convert.shapes(model, (96, 96, 3))
+        state = {
+            place.theirs: np.zeros(place.their_shape, np.float32) for place in convert.places(model, counterpart, like)
+        }
+        first = next(key for key in state if key.endswith("/gamma"))
+        del state[first]
+        if refused:
+            with pytest.raises(errors.UserError, match=f"these are missing: {first} 64$"):
+                convert.to_ours(model, state, counterpart, (96, 96, 3))
+        else:
+            found = stacking.names(convert.to_ours(model, state, counterpart, (96, 96, 3)))
+            assert sum(leaf.min() == 1 for path, leaf in found.items() if path.endswith("/scale")) == 1
+
+
+@pytest.mark.parametrize("source", ["darknet", "keras"])
+def test_what_is_only_read_is_not_written(source, tmp_path):
+    record, variables = made()
+    with pytest.raises(
+        errors.UserError, match=f"weights of {source} are read, not written; written are pytorchcv, timm"
+    ):
+        sources.write(source, tmp_path / "x.safetensors", record, variables)
+    assert not list(tmp_path.iterdir())
+
+
 def test_weights_that_compute_something_else_there(tmp_path):
     record = Record("resnet20", {"shortcut": "A"}, (32, 32, 3), Picture(32, 32))
     variables = record.create().init(jax.random.key(1), np.zeros((1, 32, 32, 3), np.float32))
