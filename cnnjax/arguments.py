@@ -42,6 +42,19 @@ def shares(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("/"))
 
 
+def share(text: str) -> float:
+    if not re.fullmatch(r"0(\.[0-9]*)?|1(\.0*)?|\.[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"expected a number in 0 ... 1, not {text!r}")
+    return float(text)
+
+
+def channels(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number a channel is written 0.5,0.5,0.5, not {text!r}") from None
+
+
 def shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4}){2}", text.lower()):
         raise argparse.ArgumentTypeError(f"height, width and channels are written 32x32x3, not {text!r}")

@@ -26,6 +26,18 @@ _UNITS = {"steps": "steps", "step": "steps", "epochs": "epochs", "epoch": "epoch
 _MOST = 2**31 - 1
 """Steps: what a counter of 32 bits holds."""
 
+NEUTRAL: dict[str, Any] = {
+    "dataset.classes": (),
+    "init.weights": "",
+    "init.head": "",
+    "init.frozen": (),
+    "init.frozen_until": "0 steps",
+    "init.freeze_bn": "never",
+    "task.label_smoothing": 0.0,
+    "task.auxiliary_weight": 0.0,
+}
+"""Settings that recipes did not have at first → the value at which all is as it was then."""
+
 
 def load(path: str | pathlib.Path) -> ConfigDict:
     """Runs a recipe's file and returns its configuration, locked.
@@ -118,9 +130,20 @@ def parse(config: ConfigDict, arguments: Iterable[str]) -> dict[str, Any]:
     return overrides
 
 
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def digest(config: ConfigDict) -> str:
-    """Twelve hexadecimal digits that stand for what a run computes: all settings but those under ``execution``."""
-    flat = {key: value for key, value in flatten(config).items() if not key.startswith("execution.")}
+    """Twelve hexadecimal digits that stand for what a run computes: all settings but those under ``execution``.
+
+    A setting that is :data:`NEUTRAL` does not count: runs from before there was such a setting keep their digest.
+    """
+    flat = {
+        key: value
+        for key, value in flatten(config).items()
+        if not key.startswith("execution.") and not (key in NEUTRAL and _plain(value) == NEUTRAL[key])
+    }
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:12]
 
 

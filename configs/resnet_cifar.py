@@ -29,7 +29,12 @@ def get_config() -> ml_collections.ConfigDict:
             "duration": "64000 steps",
             "batch_size": 128,
             "dataset": {"name": "cifar10", "train": "train", "test": "test", "classes": ()},  # (): all
-            "task": {"pad": 4, "flip": True},
+            "task": {
+                "pad": 4,
+                "flip": True,
+                "label_smoothing": 0.0,
+                "auxiliary_weight": 0.0,  # of the losses of auxiliary classifiers; these networks have none
+            },
             "model": {
                 "name": "resnet_cifar",
                 "depth": 20,

@@ -1,6 +1,7 @@
 """Recipes: load, override, parse, digest, durations."""
 
 import copy
+import pathlib
 import textwrap
 
 import ml_collections
@@ -210,6 +211,20 @@ def test_a_digest_is_twelve_hexadecimal_digits_of_the_contents():
 def test_every_setting_but_those_of_execution_changes_the_digest(key, value):
     same = configs.digest(configs.override(make(), {key: value})) == configs.digest(make())
     assert same == key.startswith("execution.")
+
+
+def test_a_setting_that_came_later_is_neutral_at_its_first_value():
+    before = configs.digest(make())
+    for key, value in configs.NEUTRAL.items():
+        group, _, name = key.partition(".")
+        for asked, same in ((value, True), ("another", False)):
+            later = ml_collections.ConfigDict({**VALUES, group: {**VALUES.get(group, {}), name: asked}})
+            assert (configs.digest(later) == before) == same
+
+
+def test_a_recipe_has_every_neutral_setting_at_its_first_value():
+    flat = configs.flatten(configs.load(pathlib.Path(__file__).parents[1] / "configs" / "resnet_cifar.py"))
+    assert {key: flat[key] for key in configs.NEUTRAL} == configs.NEUTRAL
 
 
 def test_the_order_of_keys_does_not_matter():

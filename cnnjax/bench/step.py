@@ -46,7 +46,15 @@ def _resnet(depth: int, size: int, required: float) -> Case:
     )
 
 
-CASES = (_resnet(20, 8, 1.0), _resnet(56, 8, 1.0), _resnet(20, 32, 0.7), _resnet(56, 32, 0.7))
+_RESNET18 = {"name": "resnet18", "shortcut": "B", "num_classes": 10, "scan": True, "keep": "convolutions"}
+CASES = (
+    _resnet(20, 8, 1.0),
+    _resnet(56, 8, 1.0),
+    _resnet(20, 32, 0.7),
+    _resnet(56, 32, 0.7),
+    Case("VGG-16-BN, 32×32", {"name": "vgg16_bn", "hidden": 512, "num_classes": 10}, 32, 0.5),
+    Case("ResNet-18, 64×64", _RESNET18, 64, 0.5),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +100,7 @@ def compare(
       modes: of PyTorch.
 
     Raises:
-      UserError: PyTorch runs in no mode, or ours does not run.
+      UserError: PyTorch runs in no mode, or ours does not run, or the two are not the same network.
     """
     request = {"size": case.size, "batch": case.batch, "cores": machine.cores()}
     # How a stage is compiled here is nothing to PyTorch.
@@ -112,6 +120,9 @@ def compare(
         ours = {**request, "network": case.network, "form": form}
         peers[""] = opened.enter_context(Peer("cnnjax", [sys.executable, "-m", "cnnjax.bench.jax_peer"], ours))
         times = take_turns(peers, turns)
+        if len({peer.info["parameters"] for peer in peers.values()}) > 1:
+            counts = ", ".join(f"{peer.info['parameters']:,} ({peer.name})" for peer in peers.values())
+            raise errors.UserError(f"{case.name}: not the same network on both sides, by its parameters: {counts}")
         versions = tuple(dict.fromkeys(peer.info["version"] for peer in reversed(peers.values())))
     return Result(case, times.pop(""), times, versions, failed)
 

@@ -2,8 +2,8 @@
 
     python torch_peer.py '{"network": {"depth": 20, "shortcut": "A"}, "size": 8, "batch": 128, "mode": "nchw"}'
 
-Speaks the protocol of `cnnjax.bench.peer`. Written from the paper (He et al. 2015, §4.2), in the ways in which PyTorch
-is fast: eager, channels_last, or torch.compile.
+Speaks the protocol of `cnnjax.bench.peer`. Written from the papers (He et al. 2015, Table 1 and §4.2; Simonyan & Zisserman
+2014, Table 1), in the ways in which PyTorch is fast: eager, channels_last, or torch.compile.
 """
 
 # mypy: ignore-errors
@@ -45,26 +45,50 @@ class Block(nn.Module):
         return functional.relu(y + x, inplace=True)
 
 
-class CifarResNet(nn.Module):
-    """The CIFAR family of depth 6n + 2."""
+class ResNet(nn.Module):
+    """A stem, stages of blocks, the average, and a classifier."""
 
-    def __init__(self, depth=20, shortcut="A", width=16, num_classes=10):
+    def __init__(self, stem, counts, shortcut, width, num_classes):
         super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
         blocks, fan = [], width
-        for stage in range(3):
-            for number in range((depth - 2) // 6):
+        for stage, count in enumerate(counts):
+            for number in range(count):
                 features, stride = width * 2**stage, 2 if stage and not number else 1
                 blocks.append(Block(fan, features, stride, shortcut))
                 fan = features
-        self.blocks, self.classifier = nn.Sequential(*blocks), nn.Linear(fan, num_classes)
+        self.stem, self.blocks, self.classifier = stem, nn.Sequential(*blocks), nn.Linear(fan, num_classes)
 
     def forward(self, x):
-        x = self.blocks(functional.relu(self.norm1(self.conv1(x)), inplace=True))
-        return self.classifier(x.mean((2, 3)))
+        return self.classifier(self.blocks(self.stem(x)).mean((2, 3)))
 
 
-NETWORKS = {"resnet_cifar": CifarResNet}
+def resnet_cifar(depth=20, shortcut="A", width=16, num_classes=10):
+    """The CIFAR family of depth 6n + 2."""
+    stem = (nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+    return ResNet(nn.Sequential(*stem), ((depth - 2) // 6,) * 3, shortcut, width, num_classes)
+
+
+def resnet18(shortcut="A", num_classes=1000):
+    stem = (nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+    return ResNet(nn.Sequential(*stem), (2, 2, 2, 2), shortcut, 64, num_classes)
+
+
+def vgg16_bn(hidden=4096, num_classes=1000):
+    """Configuration D for images of 32×32, with batch normalisation; convolutions keep their biases."""
+    layers, fan = [], 3
+    for features, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(count):
+            layers += [nn.Conv2d(fan, features, 3, 1, 1), nn.BatchNorm2d(features), nn.ReLU(inplace=True)]
+            fan = features
+        layers.append(nn.MaxPool2d(2))
+    layers.append(nn.Flatten())
+    for _ in range(2):
+        layers += [nn.Linear(fan, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5)]
+        fan = hidden
+    return nn.Sequential(*layers, nn.Linear(fan, num_classes))
+
+
+NETWORKS = {"resnet_cifar": resnet_cifar, "resnet18": resnet18, "vgg16_bn": vgg16_bn}
 
 
 def main():
@@ -91,7 +115,8 @@ def main():
 
     first = run(1)
     run(2)
-    print(json.dumps({"version": f"torch {torch.__version__}", "first_s": first}), flush=True)
+    parameters = sum(each.numel() for each in model.parameters())
+    print(json.dumps({"version": f"torch {torch.__version__}", "parameters": parameters, "first_s": first}), flush=True)
     for line in sys.stdin:
         print(json.dumps({"seconds": run(json.loads(line)["steps"])}), flush=True)
 

@@ -64,6 +64,8 @@ def _layers(options: argparse.Namespace) -> int:
     entry = models.entry(options.name)
     changed = {**entry.fields, **given}
     console.print(f"{options.name}: {entry.doc}", highlight=False)
+    if line := model.line():
+        console.print(line, highlight=False)
     console.print(f"fields: {', '.join(f'{key}={value!r}' for key, value in changed.items())}", highlight=False)
     macs = cost.forward(model, (1, *shape))
     size = "×".join(map(str, shape))

@@ -26,6 +26,9 @@ def add(command: process.Add) -> None:
         metavar=("NAME", "FIELD=VALUE"),
         help="its name, there or here; fields of ours where the file departs from theirs, e.g. auxiliary=none",
     )
+    normalised = "a number a channel: of its pictures, where they are not as the package has them"
+    bring.add_argument("--mean", type=arguments.channels, help=normalised)
+    bring.add_argument("--std", type=arguments.channels, help=normalised)
     bring.add_argument("--to", type=pathlib.Path, help="default: <model>.safetensors")
     send = actions.add_parser("export", help="write weights as another package has them")
     send.set_defaults(run=_export)
@@ -44,7 +47,9 @@ def add(command: process.Add) -> None:
     predict.add_argument("--top", type=arguments.count, default=5, help="classes shown; default 5")
     predict.add_argument("--batch", type=arguments.count, default=32, help="pictures computed at once; default 32")
     predict.add_argument("--invert", action="store_true", help="exchange light and dark")
-    predict.add_argument("--threshold", type=float, help="in 0 ... 1: what is above it becomes white, the rest black")
+    predict.add_argument(
+        "--threshold", type=arguments.share, help="in 0 ... 1: what is above it becomes white, the rest black"
+    )
     predict.add_argument("--json", action="store_true", help="one JSON object a picture")
 
 
@@ -72,6 +77,10 @@ def _import(options: argparse.Namespace, settings: list[str]) -> int:
     name, *changes = options.model
     counterpart = sources.find(options.source, name)
     record, variables = sources.read(options.source, options.file, name, fields(counterpart.model, changes))
+    changed = {key: value for key in ("mean", "std") if (value := getattr(options, key))}
+    record = dataclasses.replace(record, picture=dataclasses.replace(record.picture, **changed))
+    if counterpart.note and not changed:
+        process.say(f"note: {counterpart.note}")
     to = options.to or pathlib.Path(f"{record.model}.safetensors")
     weights.save(to, record, variables)
     process.say(f"{to}: {record.model}, {record.fields['num_classes']} classes, from {record.origin}")

@@ -16,6 +16,8 @@ INTERPOLATIONS = {
 }
 """Name → PIL's; the latter two average over all pixels that a new one covers."""
 
+_WHITE_16 = 65_535
+
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
@@ -50,7 +52,7 @@ class Picture:
         channels = len(self.std)
         if (
             channels not in (1, 3)
-            or min(self.std) <= 0
+            or not all(0 < each < np.inf for each in self.std)
             or np.shape(self.mean) not in ((channels,), (*self.size, channels))
         ):
             raise errors.UserError("std is 1 or 3 numbers above 0, and mean as many, or one for each pixel")
@@ -95,19 +97,22 @@ def read(path: pathlib.Path) -> Image.Image:
     try:
         with Image.open(path) as opened:
             picture = ImageOps.exif_transpose(opened)
-            if picture.mode.startswith("I"):  # 16 bits a pixel
-                picture = Image.fromarray((np.asarray(picture, np.float64) / 257).round().astype(np.uint8))
-            if picture.mode in ("RGBA", "LA", "PA", "P", "La", "RGBa"):
+            if picture.mode[0] in "IF":
+                values = np.asarray(picture, np.float64)
+                if picture.mode == "F" or values.min() < 0 or values.max() > _WHITE_16:
+                    raise ValueError(f"its values, of mode {picture.mode}, do not say which of them is white")
+                picture = Image.fromarray((values / 257).round().astype(np.uint8))
+            if picture.mode in ("RGBA", "LA", "PA", "P", "La", "RGBa") or "transparency" in picture.info:
                 picture = picture.convert("RGBA")
                 white = Image.new("RGBA", picture.size, "white")
                 picture = Image.alpha_composite(white, picture)
             return picture.convert("RGB")
     except UnidentifiedImageError:
         raise errors.UserError(f"{path} is no picture that can be read") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
-            raise
-        raise errors.UserError(f"{path} is a damaged picture: {error}") from None
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - each of PIL's formats has errors of its own
+        raise errors.UserError(f"{path} is a damaged picture, or of a kind that is not read: {error}") from None
 
 
 def write(path: pathlib.Path, image: np.ndarray, white: int = 255, invert: bool = False) -> None:
@@ -120,5 +125,5 @@ def write(path: pathlib.Path, image: np.ndarray, white: int = 255, invert: bool 
     values = 255 - values if invert else values
     try:
         Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values).save(path)
-    except ValueError:
+    except (ValueError, KeyError):
         raise errors.UserError(f"{path} does not end as a picture does, e.g. .png") from None

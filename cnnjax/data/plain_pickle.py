@@ -63,8 +63,9 @@ def load(file: IO[bytes], dialect: Dialect) -> Any:
         return _interpret(file, dialect)
     except NotPlainError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:  # what a malformed program runs into
-        raise NotPlainError(f"not a well-formed pickle ({error})") from error
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        # What a malformed program runs into. Its own values are not quoted: they may be endless.
+        raise NotPlainError(f"not a well-formed pickle ({type(error).__name__})") from error
 
 
 def loads(data: bytes, dialect: Dialect | None = None) -> Any:
@@ -109,10 +110,10 @@ def _interpret(file: IO[bytes], dialect: Dialect) -> Any:
                 _expect(stack[-1], list).extend(items)
             case "SETITEM":
                 value, key = stack.pop(), stack.pop()
-                _expect(stack[-1], dict)[key] = value
+                _expect(stack[-1], dict)[_key(key)] = value
             case "SETITEMS":
                 items = _since_mark(stack)
-                _expect(stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
+                _expect(stack[-1], dict).update(zip(map(_key, items[::2]), items[1::2], strict=True))
             case "GLOBAL":
                 if argument not in dialect.names:
                     raise NotPlainError(f"it names {argument.replace(' ', '.')!r}, which plain data does not need")
@@ -135,6 +136,13 @@ def _since_mark(stack: list[Any]) -> list[Any]:
     while (item := stack.pop()) is not _MARK:
         items.append(item)
     return items[::-1]
+
+
+def _key(value: Any) -> Any:
+    """A name or a number: a tuple of tuples of the same ones takes for ever to hash."""
+    if not isinstance(value, str | bytes | int | float):
+        raise NotPlainError(f"it names an entry by a {type(value).__name__}")
+    return value
 
 
 def _expect(value: Any, kind: type) -> Any:

@@ -22,6 +22,7 @@ class Counterpart:
       parameter: module and leaf of ours → what stands behind the module's name there.
       layout: of kernels and matrices, ``"torch"`` or ``"keras"``.
       scaled: whether normalisation has a scale there; ours is one where it has none.
+      note: what whoever imports its weights must know.
     """
 
     theirs: str
@@ -33,3 +34,4 @@ class Counterpart:
     parameter: Callable[[str, str], str] = torch_parameter
     layout: str = "torch"
     scaled: bool = True
+    note: str = ""

@@ -4,6 +4,7 @@ import io
 import pathlib
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,9 @@ import numpy as np
 from cnnjax import errors
 
 _WEIGHTS = "model.weights.h5"
+
+_MOST_BYTES = 2**32
+"""Of what is unpacked: a small file can stand for endless zeros."""
 
 _VARIABLES = {
     "conv2d": ("kernel", "bias"),
@@ -35,10 +39,22 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     content = path.read_bytes()
     try:
         if content.startswith(b"PK"):
-            content = zipfile.ZipFile(io.BytesIO(content)).read(_WEIGHTS)
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                if archive.getinfo(_WEIGHTS).file_size > _MOST_BYTES:
+                    raise ValueError("its weights are larger than any network's here")
+                content = archive.read(_WEIGHTS)
         with h5py.File(io.BytesIO(content), "r") as file:
             found = dict(_newer(file) if "layers" in file else _older(file.get("model_weights", file)))
-    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise errors.UserError(f"{path} is no file of Keras, damaged, or cut short: {error}") from None
     if not found:
         raise errors.UserError(f"{path} holds no weights of layers")
@@ -57,7 +73,16 @@ def _newer(file: Any) -> Iterator[tuple[str, np.ndarray]]:
         names = _VARIABLES[kind]
         names = names[-len(variables) :] if kind == "batch_normalization" else names[: len(variables)]
         for number, name in enumerate(names):
-            yield f"{variables.attrs['name']}/{name}", np.asarray(variables[str(number)])
+            yield f"{variables.attrs['name']}/{name}", _array(variables[str(number)])
+
+
+def _array(dataset: Any) -> np.ndarray:
+    """The numbers of a dataset, which lie in this file: HDF5 can name other files, which would be read too."""
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"{dataset.name} lies in another file")
+    if dataset.dtype.kind not in "fiub" or dataset.nbytes > _MOST_BYTES:
+        raise ValueError(f"{dataset.name} holds no numbers, or more than any layer here")
+    return np.asarray(dataset)
 
 
 def _older(file: Any) -> Iterator[tuple[str, np.ndarray]]:
@@ -67,7 +92,7 @@ def _older(file: Any) -> Iterator[tuple[str, np.ndarray]]:
         found: dict[str, np.ndarray] = {}
         group.visititems(
             lambda name, node, found=found: (
-                found.update({name.rpartition("/")[2].partition(":")[0]: np.asarray(node)})
+                found.update({name.rpartition("/")[2].partition(":")[0]: _array(node)})
                 if hasattr(node, "shape")
                 else None
             )

@@ -1,9 +1,10 @@
 """Reads files that `torch.save` has written, without PyTorch and without running their pickles."""
 
 import io
+import math
+import os
 import pathlib
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,15 @@ _DTYPES: dict[str, Any] = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
+
+
+_MOST_AXES = 8
+_MOST = 2**48
+"""Values of a storage: what no file holds. Python's integers have no end, NumPy's have."""
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _MOST
 
 
 @dataclass
@@ -70,10 +80,10 @@ class _Torch:
             raise NotPlainError("it calls something other than the constructors of tensors")
         storage, offset, shape, strides = arguments[:4]
         sizes = (offset, *shape, *strides)
-        if len(shape) != len(strides) or not all(type(size) is int and size >= 0 for size in sizes):
-            raise NotPlainError(f"it holds a tensor of shape {shape} and strides {strides}")
+        if len(shape) != len(strides) or len(shape) > _MOST_AXES or not all(map(_is_size, sizes)):
+            raise NotPlainError("it holds a tensor whose shape and strides are none")
         last = offset + sum((extent - 1) * stride for extent, stride in zip(shape, strides, strict=True))
-        if 0 not in shape and last >= storage.size:
+        if 0 not in shape and (last >= storage.size or math.prod(shape) > storage.size):
             raise NotPlainError(f"it holds a tensor of shape {shape} in a storage of {storage.size} values")
         return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
@@ -85,9 +95,9 @@ class _Torch:
     def elsewhere(self, identity: Any) -> Any:
         """A storage; identity is ("storage", dtype, key, location, size, ...)."""
         kind, dtype, key, _, size, *_ = identity
-        if kind != "storage" or not isinstance(dtype, np.dtype) or type(size) is not int or size < 0:
-            raise NotPlainError(f"it refers to {kind!r}, which is no storage of numbers")
-        return self.storages.setdefault(str(key), _Storage(str(key), dtype, size))
+        if kind != "storage" or not isinstance(dtype, np.dtype) or type(key) is not str or not _is_size(size):
+            raise NotPlainError("it refers to something other than a storage of numbers")
+        return self.storages.setdefault(key, _Storage(key, dtype, size))
 
     def finish(self, value: Any) -> Any:
         """The value as it is."""
@@ -95,7 +105,7 @@ class _Torch:
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The tensors of a state dictionary, or of a checkpoint that has one as ``state_dict`` or ``model``.
+    """The tensors of a state dictionary, or of a checkpoint that has one as :data:`STATES`.
 
     Names lose the ``module.`` that data parallelism puts before them.
 
@@ -106,16 +116,19 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file:
             value, arrays = _read_zip(file) if zipfile.is_zipfile(file) else _read_old(file)
-        return {
-            name.removeprefix("module."): _array(tensor, arrays)
-            for name, tensor in _state(value).items()
-            if isinstance(tensor, _Tensor)
-        }
+        found: dict[str, np.ndarray] = {}
+        for name, tensor in _state(value).items():
+            short = name.removeprefix("module.")
+            if short in found:
+                raise NotPlainError(f"it holds both {short!r} and 'module.{short}'")
+            if isinstance(tensor, _Tensor):
+                found[short] = _array(tensor, arrays)
+        return found
     except NotPlainError as error:
         raise errors.UserError(
             f"{path}: {error}; only tensors are read: save a network's state_dict(), which holds nothing else"
         ) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, LookupError, ValueError, TypeError, NotImplementedError) as error:
         raise errors.UserError(f"{path} is damaged or cut short: {error}") from None
 
 
@@ -125,6 +138,8 @@ def _read_zip(file: io.BufferedReader) -> tuple[Any, Mapping[str, np.ndarray]]:
         pickles = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise NotPlainError("it is an archive without one data.pkl")
+        if any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist()):
+            raise NotPlainError("it is a compressed archive, which torch.save does not write")
         root = pickles[0].removesuffix("data.pkl")
         if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
             raise NotPlainError("it was written on a machine of another byte order")
@@ -145,10 +160,14 @@ def _read_old(file: io.BufferedReader) -> tuple[Any, Mapping[str, np.ndarray]]:
     value = plain_pickle.load(file, dialect)
     arrays = {}
     for key in plain_pickle.load(file, dialect):
+        if type(key) is not str or key not in dialect.storages:
+            raise NotPlainError("it lists storages that no tensor has")
         storage = dialect.storages[key]
         if file.read(8) != storage.size.to_bytes(8, "little"):
             raise NotPlainError(f"its storage {key} does not have {storage.size} values")
-        arrays[key] = _numbers(file.read(storage.size * storage.dtype.itemsize), storage)
+        # Not more than what is there: a file of a few bytes may claim to hold any number of values.
+        left = os.fstat(file.fileno()).st_size - file.tell()
+        arrays[key] = _numbers(file.read(min(storage.size * storage.dtype.itemsize, left)), storage)
     return value, arrays
 
 
@@ -158,13 +177,17 @@ def _numbers(data: bytes, storage: _Storage) -> np.ndarray:
     return np.frombuffer(data, storage.dtype)
 
 
+STATES = ("state_dict", "model_state_dict", "model")
+"""Where in a checkpoint the state dictionary is found."""
+
+
 def _state(value: Any) -> dict[str, Any]:
-    for key in ("state_dict", "model"):
+    for key in STATES:
         if isinstance(value, dict) and isinstance(value.get(key), dict):
             value = value[key]
     if not isinstance(value, dict) or not any(isinstance(each, _Tensor) for each in value.values()):
         raise NotPlainError("it holds no dictionary of tensors")
-    return {str(name): each for name, each in value.items()}
+    return {name: each for name, each in value.items() if type(name) is str}
 
 
 def _array(tensor: _Tensor, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

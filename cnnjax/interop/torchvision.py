@@ -71,6 +71,10 @@ def vgg(config: str, batch_norm: bool) -> list[Rule]:
     return rules
 
 
+TRANSFORMED = (
+    "the released weights of this network are used with transform_input=True: for those, and what was trained from them, "
+    "import with --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
+)
 COUNTERPARTS = [
     Counterpart("alexnet", "alexnet_owt", {}, ALEXNET),
     *(
@@ -83,12 +87,15 @@ COUNTERPARTS = [
         Counterpart(f"resnet{depth}", f"resnet{depth}", {"stride_on": "3x3", "shortcut": "B", **DEFAULTS}, RESNET)
         for depth in (50, 101, 152)
     ),
-    Counterpart("googlenet", "googlenet_3x3", {"bn_momentum": 0.9, "auxiliary_bins": True}, GOOGLENET),
+    Counterpart(
+        "googlenet", "googlenet_3x3", {"bn_momentum": 0.9, "auxiliary_bins": True}, GOOGLENET, note=TRANSFORMED
+    ),
     Counterpart(
         "inception_v3",
         "inception_v3",
         {"count_padding": True, "bn_momentum": 0.9, "dropout": 0.5},
         INCEPTION_V3,
         Picture(342, 299),
+        note=TRANSFORMED,
     ),
 ]

@@ -3,7 +3,8 @@
 Table 1: 7×7/2, 1×1 and 3×3 convolutions, max pools of 3×3/2 and local response normalisation; nine Inception modules in
 groups of two, five and two, with max pools between; global average pooling, dropout of 40 %, one fully connected layer. Two
 auxiliary classifiers hang on modules 4a and 4d (§5): 5×5/3 average pooling, a 1×1 convolution with 128 maps, 1024 units,
-dropout of 70 %. Their logits are the taps ``aux1_logits`` and ``aux2_logits``; their losses count 0.3 each in training.
+dropout of 70 %. Their logits are the taps ``aux1_logits`` and ``aux2_logits``; their losses count 0.3 each in
+training (``task.auxiliary_weight``).
 
 Departures, as options: the second branch's 5×5 convolution is 3×3 in slim's and torchvision's networks, which also normalise
 instead of having biases and local response normalisation, and pool 2×2 before 5a; ports for CIFAR begin with one 3×3

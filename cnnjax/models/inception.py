@@ -3,7 +3,7 @@
 §6, Table 1 as the authors released it (slim): images of 299×299; a stem of 3×3 convolutions; three modules on 35×35 maps
 (Fig. 5), five on 17×17 with 7×7 convolutions as 1×7 and 7×1 (Fig. 6), two on 8×8 with expanded filter banks (Fig. 7); grids
 are reduced by convolutions and a pool side by side (§5, Fig. 10); one auxiliary classifier on the last 17×17 maps (§4). The
-tap ``aux_logits`` is its output; its loss counts 0.3 or so.
+tap ``aux_logits`` is its output; its loss counts ``task.auxiliary_weight`` in training.
 
 The ladder of Table 3, each step a field: ``factorised_7x7`` off (3×3 pairs in place of 1×7 and 7×1) and ``auxiliary_bn``
 off give the paper's "Inception-v2" (``inception_v2_rethinking``). Stems for 151×151 and 79×79 images (§6.1, Table 2): the
@@ -109,15 +109,14 @@ class InceptionV3(Network):
 
     def _stem(self) -> list[Row]:
         strides, pooled = STEMS[self.stem]
-        padding = 1 if not pooled else 0  # so that 79×79 images end in maps of 35×35
         return [
-            Conv("conv1a", 32, 3, strides, padding),
-            Conv("conv2a", 32, 3, 1, padding),
-            Conv("conv2b", 64, 3),
+            Conv("conv1a", 32, 3, strides, 0),
+            Conv("conv2a", 32, 3, 1, 0),
+            Conv("conv2b", 64, 3, padding=None if pooled else 0),  # so that 79×79 images end in maps of 35×35 too
             *([Pool("pool3a")] if pooled else []),
             Conv("conv3b", 80, 1),
-            Conv("conv4a", 192, 3, 1, 0 if pooled else 1),
-            Pool("pool5a") if pooled else Pool("pool5a", window=3, strides=2, padding=0),
+            Conv("conv4a", 192, 3, 1, 0),
+            Pool("pool5a"),
         ]
 
     def _branches(self, name: str, *branches: tuple[Row, ...]) -> Branches:

@@ -14,7 +14,7 @@ images (62,006).
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -34,11 +34,6 @@ CONNECTIONS = (
     (0, 1, 2, 3, 4, 5),
 )  # fmt: skip
 """Maps of S2 that each of the 16 maps of C3 sees. Table I."""
-
-
-def _lecun(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-    bound = 2.4 / np.prod(shape[:-1])
-    return jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +56,15 @@ class _SparseConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         pairs = [(source, target) for target, sources in enumerate(CONNECTIONS) for source in sources]
         sources, targets = map(np.array, zip(*pairs, strict=True))
-        weights = self.param("kernel", _lecun, (5, 5, len(pairs)), jnp.float32)
+
+        # A map's fan-in is that of the maps it sees.
+        def draw(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+            keys = jax.random.split(key, len(CONNECTIONS))
+            maps = [initial(each, (5, 5, len(seen), 1)) for each, seen in zip(keys, CONNECTIONS, strict=True)]
+            return jnp.concatenate([each.reshape(5, 5, -1) for each in maps], -1)
+
+        initial = self.settings.initial(None, 0.0)["kernel_init"]
+        weights = self.param("kernel", draw, (5, 5, len(pairs)))
         bias = self.param("bias", nn.initializers.zeros_init(), (len(CONNECTIONS),), jnp.float32)
         dtype = self.settings.dtype
         kernel = jnp.zeros((5, 5, 6, len(CONNECTIONS)), weights.dtype).at[:, :, sources, targets].set(weights)
@@ -107,6 +110,7 @@ class LeNet5(Network):
 
     num_classes: int = 10
     activation: str = "scaled_tanh"
+    kernel_init: str = "lecun"
     input_shape: ClassVar[tuple[int, int, int]] = (32, 32, 1)
 
     def table(self) -> Rows:

@@ -1,12 +1,13 @@
 """Network in Network (Lin, Chen, Yan 2013).
 
-§3.1: three mlpconv layers (four for ImageNet), each a convolution and two 1×1 convolutions with ReLUs; 3×3 max pools at stride
-2 between them, followed by dropout of one half; §3.2: global average pooling of one map a class, and nothing to learn after it.
+§3.1, equation 2: three mlpconv layers (four for ImageNet), each a convolution and two 1×1 convolutions, with a ReLU after
+each, the last included; 3×3 max pools at stride 2 between them, followed by dropout of one half; §3.2: global average pooling
+of one map a class, and nothing to learn after it.
 Widths are those of the authors' released definitions; the paper prints none. 32×32 images become maps of 16 and 8: the last
 window reaches over the end (``ceil``).
 
-Departures, as options: the released definition has a ReLU on the class maps too (``final_relu``), which popular ports
-keep; ports pool by the average after the second layer (``second_pool``), with padding instead of ``ceil`` (``pool_padding``).
+Departures, as options: no ReLU on the class maps (``final_relu=False``), whose averages it keeps from being negative; ports
+pool by the average after the second layer (``second_pool``), with padding instead of ``ceil`` (``pool_padding``).
 """
 
 from typing import ClassVar
@@ -37,7 +38,7 @@ class Nin(Network):
     mlpconv: bool = True
     second_pool: str = "max"
     pool_padding: int = 0
-    final_relu: bool = False
+    final_relu: bool = True
     std: float = 0.05
     num_classes: int = 10
     dropout: float = 0.5
@@ -46,6 +47,8 @@ class Nin(Network):
     def __post_init__(self) -> None:
         if self.head not in HEADS:
             raise errors.unknown("head", self.head, HEADS)
+        if not self.widths:
+            raise errors.UserError("widths names at least one mlpconv layer")
         super().__post_init__()
 
     def table(self) -> Rows:

@@ -2,9 +2,10 @@
 
     models.create("pattern", layers="conv5-6 pool2 conv5-16 pool2 fc-120 fc-84")
 
-Words: ``conv3-64`` is a 3×3 convolution with 64 maps that keeps the size, ``conv11/4-96`` one at stride 4; ``pool2`` a 2×2 max
-pool at stride 2, ``pool3/2`` an overlapping one, ``avgpool2`` an average; ``fc-120`` a fully connected layer with 120 units.
-Spaces or ``->`` stand between. The layer that puts out the classes is not written.
+Words: ``conv3-64`` is a 3×3 convolution with 64 maps that keeps the size (an even kernel takes one pixel off),
+``conv11/4-96`` one at stride 4; ``pool2`` a 2×2 max pool at stride 2, ``pool3/2`` an overlapping one, ``avgpool2`` an average;
+``fc-120`` a fully connected layer with 120 units. Spaces or ``->`` stand between; ``input`` and ``output`` may stand at the
+ends. The last fully connected layer, which puts out the classes, is ``output``. :func:`written` gives a line in full.
 """
 
 import re
@@ -31,7 +32,12 @@ def parse(layers: str) -> list[tuple[str, re.Match[str]]]:
       UserError: a word that is none, or words in an order that the pattern does not have.
     """
     found: list[tuple[str, re.Match[str]]] = []
-    for word in layers.replace("->", " ").split():
+    words = layers.replace("->", " ").split()
+    if words[:1] == ["input"]:
+        words = words[1:]
+    if words[-1:] == ["output"]:
+        words = words[:-1]
+    for word in words:
         matches = [(kind, match) for kind, form in _WORDS.items() if (match := re.fullmatch(form, word))]
         if not matches:
             raise errors.UserError(
@@ -68,6 +74,10 @@ class PatternNet(Network):
     def __post_init__(self) -> None:
         parse(self.layers)
         super().__post_init__()
+
+    def line(self) -> str:
+        """See :func:`written`."""
+        return written(self.layers)
 
     def table(self) -> Rows:
         rows: list[Row] = []

@@ -2,7 +2,8 @@
 
 §4.1, the ImageNet networks (Table 1): a 7×7 convolution at stride 2 and a 3×3 max pool; four stages of blocks with 64, 128,
 256 and 512 maps, two 3×3 convolutions each (18 and 34 layers) or a bottleneck of 1×1, 3×3 and four times as many 1×1 (50,
-101, 152); global average pooling; one fully connected layer. Shortcut A in Table 2, B in the networks of 50 and more layers.
+101, 152); global average pooling; one fully connected layer. Shortcut A in the networks of 18 and 34 layers (Table 2, Fig. 4),
+B in those of 50 and more.
 
 §4.2, the CIFAR-10 family of depth 6n + 2: a 3×3 convolution with 16 maps; three stages of n blocks of two 3×3
 convolutions with 16, 32 and 64 maps; the same head. Shortcut A.
@@ -13,9 +14,10 @@ have the same parameters.
 
 Departures: the running variance is a moving average of the biased one, as at training; Caffe's, which the authors used, and
 PyTorch's is of the unbiased one. The momentum and the epsilon of batch normalisation are ours: the paper gives neither.
-Popular ports differ: the stride of a bottleneck on its 3×3 convolution (``stride_on="3x3"``, called v1.5) instead of its first
-1×1; on CIFAR, projections (B) instead of A, also of 3×3 (B3); new channels padded on both sides instead of at the end; ResNets
-of 11 M parameters that are called "ResNet-18 for CIFAR" and are another network.
+Popular ports differ: B in the networks of 18 and 34 layers too; the stride of a bottleneck on its 3×3 convolution
+(``stride_on="3x3"``, called v1.5) instead of its first 1×1; on CIFAR, projections (B) instead of A, also of 3×3 (B3); new
+channels padded on both sides instead of at the end; ResNets of 11 M parameters that are called "ResNet-18 for CIFAR" and are
+another network.
 """
 
 from typing import ClassVar
@@ -172,6 +174,14 @@ class ResNet(_Residual):
         ]
 
 
+class ShallowResNet(ResNet):
+    """Those of 18 and 34 layers, which have as many parameters as their plain twins."""
+
+    depth: int = 34
+    shortcut: str = "A"
+    bottleneck: bool = False
+
+
 registry.register(
     "resnet_cifar", CifarResNet, "residual network of depth 6n + 2 for 32×32 images; He et al. 2015, §4.2"
 )
@@ -184,7 +194,7 @@ for _depth in (20, 32, 44, 56, 110, 1202):
 for _depth in BLOCKS:
     registry.register(
         f"resnet{_depth}",
-        ResNet,
+        ResNet if _depth >= 50 else ShallowResNet,
         f"residual network of {_depth} layers; He et al. 2015, §4.1, Table 1",
         depth=_depth,
         bottleneck=_depth >= 50,
@@ -192,7 +202,7 @@ for _depth in BLOCKS:
 for _depth in (18, 34):
     registry.register(
         f"plain{_depth}",
-        ResNet,
+        ShallowResNet,
         f"plain network of {_depth} layers; He et al. 2015, §4.1",
         depth=_depth,
         bottleneck=False,

@@ -2,8 +2,9 @@
 
 Table 1: five stages of 3×3 convolutions with 64, 128, 256, 512 and 512 maps, a 2×2 max pool after each; three fully connected
 layers, dropout of one half after the first two. C has 1×1 convolutions as the last of its later stages. The paper draws kernels
-from N(0, 0.01²) (§3.1), and starts the deeper networks from a trained A; it found later that Glorot & Bengio's does without
-(``kernel_init="glorot"``).
+from N(0, 0.01²) (§3.1), and starts the deeper networks from a trained A, with the latter's first four convolutions and its
+fully connected layers (``--config.init.weights=A --config.init.head='^conv(1_2|2_2|3_[34]|4_|5_)'``: what begins anew); it
+found later that Glorot & Bengio's does without (``kernel_init="glorot"``).
 
 Departures: "variance 10⁻²" of §3.1 is read as a standard deviation. Popular ports for CIFAR have a head of 512-512
 (``hidden=512``) or of one layer; batch normalisation (``batch_norm``) came after the paper.

@@ -5,14 +5,15 @@ shortcuts (projected by 1×1 where the shape changes); two more separable convol
 connected layer. 34 separable convolutions with nothing between their two steps (§4.7), batch normalisation after each.
 Images of 299×299; dropout of one half before the classifier (§4.4).
 
-The paper's baseline is Inception v3 (``inception_v3`` without its auxiliary classifier); its ablations are fields: ``residual``
-off (§4.6) and an activation ``between`` the steps of a separable convolution (§4.7).
+The paper's baseline is Inception v3 without its auxiliary classifier (``xception_baseline``); its ablations are fields:
+``residual`` off (§4.6) and an activation ``between`` the steps of a separable convolution (§4.7).
 """
 
 from typing import ClassVar
 
 from cnnjax import errors
 from cnnjax.models import registry
+from cnnjax.models.inception import InceptionV3
 from cnnjax.nn.network import Network
 from cnnjax.nn.rows import Activation, Conv, Dense, Drop, GlobalPool, Pool, Residual, Row, Rows, Scoped, Separable
 from cnnjax.ops.activations import FUNCTIONS
@@ -69,3 +70,6 @@ class Xception(Network):
 
 
 registry.register("xception", Xception, "Chollet 2016, §4, Fig. 5")
+registry.register(
+    "xception_baseline", InceptionV3, "what it is compared with: v3 with one head; Chollet 2016, §4.1", auxiliary=False
+)

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 
 from cnnjax import errors
+from cnnjax.nn.conv import FORMS
 from cnnjax.nn.initialisers import NAMED
 from cnnjax.nn.rows import Drop, FanInError, Row, Rows, Settings, Side, TooSmallError
 from cnnjax.ops.activations import FUNCTIONS
@@ -55,11 +56,13 @@ class Network(nn.Module):
     """Height, width and channels that the paper's network takes."""
 
     def __post_init__(self) -> None:
-        for field, allowed in (("activation", FUNCTIONS), ("kernel_init", {"", *NAMED}), ("dtype", _DTYPES)):
+        choices = {"activation": FUNCTIONS, "kernel_init": {"", *NAMED}, "dtype": _DTYPES, "conv_form": FORMS}
+        for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
                 raise errors.unknown(field, getattr(self, field), allowed)
-        if self.num_classes < 1:
-            raise errors.UserError(f"num_classes is at least 1, not {self.num_classes}")
+        for field, limit in (("num_classes", 1), ("bn_group", 0)):
+            if getattr(self, field) < limit:
+                raise errors.UserError(f"{field} is at least {limit}, not {getattr(self, field)}")
         if not 0 <= self.dropout < 1:
             raise errors.UserError(f"dropout is at least 0 and below 1, not {self.dropout}")
         if not 0 <= self.bn_momentum <= 1:
@@ -71,6 +74,10 @@ class Network(nn.Module):
     def table(self) -> Rows:
         """The network's rows; the last one puts out the logits."""
         raise NotImplementedError
+
+    def line(self) -> str:
+        """The network in one line of text, if its paper has such a notation."""
+        return ""
 
     @nn.compact
     def __call__(

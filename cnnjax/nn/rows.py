@@ -85,6 +85,17 @@ class Settings:
         return BatchNorm(**{**dict(self.norm or ()), **fields}, dtype=self.dtype, name=name)(x, self.bn_train)
 
 
+def _check(row: Any, **least: int) -> None:
+    """Raises a `UserError` where a row's sizes are below these."""
+    for field, limit in least.items():
+        value = getattr(row, field)
+        sizes = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(size, int) and size < limit for size in sizes):
+            raise errors.UserError(f"{row.name}: {field} is at least {limit}, not {value}")
+    if getattr(row, "std", None) is not None and row.std < 0:
+        raise errors.UserError(f"{row.name}: std is at least 0, not {row.std}")
+
+
 class Row(Protocol):
     """Anything that is applied to ``x [N, ..., C]`` in the scope of the module that calls it."""
 
@@ -118,7 +129,7 @@ class Conv:
 
     Attributes:
       name: begins with ``conv``; its normalisation is called the same with ``norm``.
-      features: output channels; 0 for as many as come in.
+      features: output channels.
       kernel: height and width, or one number for both.
       strides: vertical and horizontal.
       padding: zeros on each side, vertical and horizontal; ``None``: as many as keep the size of an odd kernel at stride 1.
@@ -144,6 +155,9 @@ class Conv:
     std: float | None = None
     start: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check(self, features=1, kernel=1, strides=1, padding=0, dilation=1, groups=-1 if self.groups == -1 else 1)
+
     def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
         norm = settings.norm is not None if self.norm is None else self.norm
         kernel, strides, dilation = pair(self.kernel), pair(self.strides), pair(self.dilation)
@@ -154,7 +168,7 @@ class Conv:
                 f"{self.name}: a map of {x.shape[1]}×{x.shape[2]} is smaller than its kernel of {reach[0]}×{reach[1]}"
             )
         groups = x.shape[-1] if self.groups == -1 else self.groups
-        features = self.features or x.shape[-1]
+        features = self.features
         if x.shape[-1] % groups or features % groups:
             raise errors.UserError(
                 f"{self.name}: {x.shape[-1]} and {features} channels are not divided into {groups} groups"
@@ -198,6 +212,9 @@ class Separable:
     multiplier: int = 1
     between: str = "identity"
 
+    def __post_init__(self) -> None:
+        _check(self, features=1, kernel=1, strides=1, padding=0, multiplier=1)
+
     def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
         depthwise = Conv(
             f"{self.name}_depthwise",
@@ -232,6 +249,9 @@ class Dense:
     norm: bool = False
     std: float | None = None
     start: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self, features=1)
 
     def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
         layer = nn.Dense(
@@ -275,9 +295,12 @@ class Pool:
     ceil: bool = False
     count_padding: bool = True
 
-    def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
+    def __post_init__(self) -> None:
         if self.kind not in pooling.KINDS:
             raise errors.unknown(f"kind of {self.name}:", self.kind, pooling.KINDS)
+        _check(self, window=1, strides=1, padding=0)
+
+    def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
         if isinstance(self.padding, str):
             edges = lax.padtype_to_pads(x.shape[1:3], pair(self.window), pair(self.strides), self.padding.upper())
         else:
@@ -480,6 +503,9 @@ class SqueezeExcite:
     ratio: int = 16
     kind: str = "average"
     gate: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        _check(self, ratio=1)
 
     def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
         if x.shape[-1] < self.ratio:

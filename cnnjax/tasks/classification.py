@@ -13,7 +13,7 @@ from cnnjax import errors
 from cnnjax.ops import augment, losses
 
 METRICS = ("loss", "error")
-"""What the metric computes: nats an example, and a fraction."""
+"""What the metric computes: nats an example, of the classifier alone and without smoothing; and a fraction."""
 
 Batch = dict[str, jax.Array]
 Sums = dict[str, jax.Array]
@@ -28,14 +28,23 @@ class Classification:
       scale: divided by: one standard deviation over all pixels of the training set, or one a channel.
       pad: for padding and cropping in training; 0 is off.
       flip: whether images are mirrored at random in training.
+      label_smoothing: of the targets in training, see :func:`cnnjax.ops.losses.cross_entropy`.
+      auxiliary_weight: with which the losses of auxiliary classifiers (taps called ``..._logits``) are added in training.
+        Szegedy et al. 2014, §5: 0.3.
     """
 
     mean: np.ndarray
     scale: float | np.ndarray
     pad: int = 0
     flip: bool = False
+    label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise errors.UserError(f"task.label_smoothing is at least 0 and below 1, not {self.label_smoothing}")
+        if not 0 <= self.auxiliary_weight < np.inf:
+            raise errors.UserError(f"task.auxiliary_weight is at least 0, not {self.auxiliary_weight}")
         if self.pad < 0:
             raise errors.UserError(f"task.pad is a number of pixels, 0 or more, not {self.pad}")
 
@@ -63,7 +72,7 @@ class Classification:
         train: bool,
         freeze_bn: bool = False,
     ) -> tuple[jax.Array, tuple[Sums, Mapping[str, Any]]]:
-        """Mean loss over the batch's valid examples; the sums behind it; the variables that changed.
+        """Mean loss over the batch's valid examples; the metric's sums over them; the variables that changed.
 
         Args:
           model: the network.
@@ -76,16 +85,23 @@ class Classification:
         updates: Mapping[str, Any] = {}
         if train:
             frozen: dict[str, Any] = {"freeze_bn": True} if freeze_bn else {}
-            (logits, _), updates = model.apply(
+            (logits, taps), updates = model.apply(
                 variables, batch["image"], train=True, rngs=rngs, mutable=["batch_stats"], **frozen
             )
         else:
-            logits, _ = model.apply(variables, batch["image"], train=False)
+            logits, taps = model.apply(variables, batch["image"], train=False)
         mask = batch.get("mask", jnp.ones(logits.shape[0], jnp.float32))
         each = losses.cross_entropy(logits, batch["label"])
         wrong = logits.argmax(-1) != batch["label"]
         sums = {"loss": (each * mask).sum(), "errors": (wrong * mask).sum(), "count": mask.sum()}
-        return sums["loss"] / sums["count"], (sums, updates)
+        if not train:
+            return sums["loss"] / sums["count"], (sums, updates)
+        objective = losses.cross_entropy(logits, batch["label"], self.label_smoothing)
+        for name, side in taps.items():
+            if self.auxiliary_weight and name.endswith("_logits"):
+                smoothed = losses.cross_entropy(side, batch["label"], self.label_smoothing)
+                objective = objective + self.auxiliary_weight * smoothed
+        return (objective * mask).sum() / sums["count"], (sums, updates)
 
     def init(self) -> Sums:
         """The metric's neutral element."""

@@ -94,7 +94,9 @@ class Program:
         self._head = config.init.head
         self.begin = weights.read(config.init.weights) if config.init.weights else None
         mean, scale = _given(self.begin[0].picture, train) if self.begin else _statistics(train.images)
-        self.task = Classification(mean, scale, config.task.pad, flip)
+        self.task = Classification(
+            mean, scale, config.task.pad, flip, config.task.label_smoothing, config.task.auxiliary_weight
+        )
 
         self.network = transfer.network(config, train.num_classes, self.begin[0] if self.begin else None)
         model = models.create(self.network[0], **self.network[1])

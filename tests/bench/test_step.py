@@ -9,21 +9,22 @@ import sys
 import pytest
 from rich.console import Console
 
-from cnnjax import errors
+from cnnjax import errors, models
+from cnnjax.analysis import cost
 from cnnjax.bench import step
 
 TINY = step.Case("tiny", {"name": "resnet_cifar", "depth": 8, "width": 4, "scan": True}, 8, required=1.0, batch=4)
+PARAMETERS = cost.size(models.create(**TINY.network), (1, 8, 8, 3))[0]
 
 
-@pytest.fixture
-def fake_torch(tmp_path: pathlib.Path) -> pathlib.Path:
+def fake_torch(tmp_path: pathlib.Path, parameters: int = PARAMETERS) -> pathlib.Path:
     """A "Python with torch" that says of itself what it was asked for, and always takes 1 s a step; not for compile."""
     script = f"""#!{sys.executable}
 import json, sys
 asked = json.loads(sys.argv[2])
 if asked["mode"] == "compile":
     sys.exit("no compiler here")
-print(json.dumps({{"version": "torch 0", "first_s": 0.0}}), flush=True)
+print(json.dumps({{"version": "torch 0", "parameters": {parameters}, "first_s": 0.0}}), flush=True)
 open({str(tmp_path / "asked")!r}, "a").write(json.dumps(asked) + "\\n")
 for line in sys.stdin:
     n = json.loads(line)["steps"]
@@ -36,9 +37,9 @@ for line in sys.stdin:
 
 
 @pytest.mark.parametrize("form", ["onednn", "canonical"])
-def test_ratio_is_the_best_of_theirs_over_ours(fake_torch, tmp_path, form):
+def test_ratio_is_the_best_of_theirs_over_ours(tmp_path, form):
     said: list[str] = []
-    result = step.compare(TINY, fake_torch, form, turns=3, say=said.append)
+    result = step.compare(TINY, fake_torch(tmp_path), form, turns=3, say=said.append)
     assert result.theirs == {"nchw": [2.0] * 3, "channels_last": [1.0] * 3}
     assert result.ratio == pytest.approx(1.0 / sorted(result.ours)[1])
     assert len(result.ours) == 3
@@ -53,6 +54,12 @@ def test_ratio_is_the_best_of_theirs_over_ours(fake_torch, tmp_path, form):
     assert "1000–1000" in out.getvalue()
     assert "did not run" in out.getvalue()
     assert "torch 0" in out.getvalue()
+
+
+def test_another_network_is_not_compared(tmp_path):
+    message = rf"tiny: not the same network .* 7 \(torch, nchw\), {PARAMETERS:,} \(cnnjax\)$"
+    with pytest.raises(errors.UserError, match=message):
+        step.compare(TINY, fake_torch(tmp_path, 7), "canonical", turns=1, say=lambda line: None, modes=("nchw",))
 
 
 def test_a_python_without_torch_is_one_line():

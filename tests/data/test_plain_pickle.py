@@ -68,7 +68,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_not_run(tmp_path, protocol)
         (b"\x80\x02]K\x01K\x02s.", "as if it were a dict"),
         (b"\x80\x02}]b.", "something other than an array"),
         (b"\x80\x02}(K\x01u.", "not a well-formed pickle"),
-        (b"\x80\x02}]K\x01s.", "not a well-formed pickle"),  # a list as key
+        (b"\x80\x02}]K\x01s.", "names an entry by a list"),
         (b"\x80\x02h\x05.", "not a well-formed pickle"),  # a memo that was never set
         (b"\x80\x02e.", "not a well-formed pickle"),
         (b"\x80\x02", "not a well-formed pickle"),

@@ -39,6 +39,40 @@ def test_a_cut_file_of_keras(name, tmp_path):
             keras_file.read(path)
 
 
+def test_numbers_that_lie_in_another_file_are_not_read(tmp_path):
+    """HDF5 can take a data set's bytes from any file, or assemble it of other files' sets."""
+    import h5py
+
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(range(16)))
+    with h5py.File(tmp_path / "external.h5", "w") as file:
+        file.create_dataset("layer/layer/kernel:0", (4,), "f4", external=[(str(secret), 0, 16)])
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = np.ones(4, np.float32)
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        layout = h5py.VirtualLayout((4,), "f4")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", (4,))
+        file.create_virtual_dataset("layer/layer/kernel:0", layout)
+    for name in ("external.h5", "virtual.h5"):
+        with pytest.raises(errors.UserError, match=r"kernel:0 lies in another file"):
+            keras_file.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("path", ["layers", "layers/conv2d", "layers/conv2d/vars", "model_weights", "huge", "text"])
+def test_files_of_another_layout(path, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        if path == "huge":
+            file.create_dataset("layer/kernel:0", (2**40,), "f4", chunks=(2**16,))
+        elif path == "text":
+            file["layer/kernel:0"] = ["a", "b"]
+        else:
+            file[path] = np.ones(3)
+    with pytest.raises(errors.UserError, match=r"x\.h5 (is no file of Keras|holds no weights)"):
+        keras_file.read(tmp_path / "x.h5")
+
+
 def test_a_network_of_keras_by_the_command_line(tmp_path, capsys):
     """The layers of VGG-16, by Keras's names in an older file; everything else of Keras is in `test_parity.py`."""
     import h5py

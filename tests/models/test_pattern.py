@@ -38,7 +38,12 @@ lines = st.tuples(st.lists(stages, min_size=1, max_size=2), st.lists(st.integers
 def test_what_is_written_is_what_was_meant(line, between):
     words = [word for stage in line[0] for word in stage] + line[1]
     text = between.join(words)
-    assert pattern.written(text) == " -> ".join(["input", *words, "output"])
+    assert (
+        pattern.written(text)
+        == models.create("pattern", layers=text).line()
+        == " -> ".join(["input", *words, "output"])
+    )
+    assert pattern.written(pattern.written(text)) == pattern.written(text)
     table = models.create("pattern", layers=text).table()
     assert len([row for row in table if isinstance(row, Conv)]) == sum("conv" in word for word in words)
     assert len([row for row in table if isinstance(row, Pool)]) == sum("pool" in word for word in words)

@@ -6,7 +6,10 @@ arithmetic from the paper's table of layers, here or in `test_resnet.py`; a pape
 sources exist they agree.
 """
 
+import itertools
+
 import jax
+import numpy as np
 import pytest
 from jax.interpreters import partial_eval
 
@@ -100,60 +103,92 @@ def yolo_v1():
     return parameters, sum(fan * maps * area * side**2 for fan, maps, area, side in layers) + 1024 * 1000
 
 
-def overfeat(layers):
+def layers(side, *each):
+    """Parameters and products of convolutions (input, maps, area) with a normalisation, on maps of side × side."""
+    products = side**2 * sum(fan * maps * area for fan, maps, area in each)
+    return np.array([sum(conv(*layer) for layer in each), products])
+
+
+def biased(side, *each):
+    """The same with a bias and no normalisation."""
+    parameters = sum((fan * area + 1) * maps for fan, maps, area in each)
+    return np.array([parameters, side**2 * sum(fan * maps * area for fan, maps, area in each)])
+
+
+def connected(*widths):
+    """The same of fully connected layers."""
+    return biased(1, *((fan, units, 1) for fan, units in itertools.pairwise(widths)))
+
+
+def convnet5():
+    """He et al. 2014, Table 1, with 50 bins: AlexNet's layers without groups, pools after the second and the third."""
+    total = biased(55, (3, 96, 121), (96, 256, 25)) + biased(27, (256, 384, 9))
+    return total + biased(13, (384, 384, 9), (384, 256, 9)) + connected(50 * 256, 4096, 4096, 1000)
+
+
+def overfeat(last):
     """He et al. 2014, Table 1, with 50 bins."""
-    shapes = [(3, 96, 49), (96, 256, 25), (256, 512, 9), *[(512, 512, 9)] * (layers - 3)]
-    return sum(f * m * a + m for f, m, a in shapes) + (50 * 512 + 1) * 4096 + 4097 * 4096 + 4097 * 1000
+    total = biased(110, (3, 96, 49)) + biased(36, (96, 256, 25)) + biased(18, (256, 512, 9))
+    return total + biased(18, *[(512, 512, 9)] * (last - 3)) + connected(50 * 512, 4096, 4096, 1000)
+
+
+def inception_stem():
+    """Rethinking, Table 1, as released, up to the second pool, and Inception-ResNet-v1's stem (Fig. 14) but its last layer."""
+    total = layers(149, (3, 32, 9)) + layers(147, (32, 32, 9), (32, 64, 9))
+    return total + layers(73, (64, 80, 1)) + layers(71, (80, 192, 9))
 
 
 def inception_v2_rethinking():
     """Szegedy et al. 2015 (Rethinking), Figs. 5 and 7 of the released widths, 7×7 convolutions as 3×3."""
 
     def wide(c, pool):
-        double = conv(c, 64, 1) + conv(64, 96, 9) + conv(96, 96, 9)
-        return conv(c, 64, 1) + conv(c, 48, 1) + conv(48, 64, 9) + conv(64, 64, 9) + double + conv(c, pool, 1)
+        double = ((c, 64, 1), (64, 96, 9), (96, 96, 9))
+        return layers(35, (c, 64, 1), (c, 48, 1), (48, 64, 9), (64, 64, 9), *double, (c, pool, 1))
 
     def middle(m):
-        double = conv(768, m, 1) + conv(m, m, 9) + conv(m, 192, 9)
-        return 2 * conv(768, 192, 1) + conv(768, m, 1) + conv(m, 192, 9) + double
+        double = ((768, m, 1), (m, m, 9), (m, 192, 9))
+        return layers(17, (768, 192, 1), (768, m, 1), (m, 192, 9), *double, (768, 192, 1))
 
     def narrow(c):
-        fans = conv(c, 384, 1) + conv(c, 448, 1) + conv(448, 384, 9) + 4 * conv(384, 384, 3)
-        return conv(c, 320, 1) + fans + conv(c, 192, 1)
+        fans = ((c, 384, 1), (c, 448, 1), (448, 384, 9), *[(384, 384, 3)] * 4)
+        return layers(8, (c, 320, 1), *fans, (c, 192, 1))
 
-    stem = conv(3, 32, 9) + conv(32, 32, 9) + conv(32, 64, 9) + conv(64, 80, 1) + conv(80, 192, 9)
-    first = conv(288, 384, 9) + conv(288, 64, 1) + conv(64, 96, 9) + conv(96, 96, 9)
-    second = 2 * conv(768, 192, 1) + conv(192, 320, 9) + 2 * conv(192, 192, 9)
-    side = 768 * 128 + 128 + 128 * 768 * 25 + 768 + 769 * 1000
-    total = stem + wide(192, 32) + wide(256, 64) + wide(288, 64) + first + middle(128) + 2 * middle(160) + middle(192)
-    return total + second + narrow(1280) + narrow(2048) + 2049 * 1000 + side
+    first = layers(35, (288, 64, 1), (64, 96, 9)) + layers(17, (288, 384, 9), (96, 96, 9))
+    second = layers(17, *[(768, 192, 1)] * 2, (192, 192, 9)) + layers(8, (192, 320, 9), (192, 192, 9))
+    total = inception_stem() + wide(192, 32) + wide(256, 64) + wide(288, 64) + first
+    total += middle(128) + 2 * middle(160) + middle(192) + second + narrow(1280) + narrow(2048) + connected(2048, 1000)
+    auxiliary = 768 * 128 + 128 + 128 * 768 * 25 + 768 + 769 * 1000  # its products are none of the classifier's
+    return total + np.array([auxiliary, 0])
 
 
 def inception_resnet_v1(modules_c):
     """Szegedy et al. 2016, Figs. 10 to 14 and Table 1, without the classifier."""
-    stem = conv(3, 32, 9) + conv(32, 32, 9) + conv(32, 64, 9) + conv(64, 80, 1) + conv(80, 192, 9) + conv(192, 256, 9)
-    a = 3 * conv(256, 32, 1) + 3 * conv(32, 32, 9) + 97 * 256
-    reduction_a = conv(256, 384, 9) + conv(256, 192, 1) + conv(192, 192, 9) + conv(192, 256, 9)
-    b = 2 * conv(896, 128, 1) + 2 * conv(128, 128, 7) + 257 * 896
-    reduction_b = 3 * conv(896, 256, 1) + conv(256, 384, 9) + 3 * conv(256, 256, 9)
-    c = 2 * conv(1792, 192, 1) + 2 * conv(192, 192, 3) + 385 * 1792
+    stem = inception_stem() + layers(35, (192, 256, 9))
+    a = layers(35, *[(256, 32, 1)] * 3, *[(32, 32, 9)] * 3) + biased(35, (96, 256, 1))
+    reduction_a = layers(35, (256, 192, 1), (192, 192, 9)) + layers(17, (256, 384, 9), (192, 256, 9))
+    b = layers(17, *[(896, 128, 1)] * 2, *[(128, 128, 7)] * 2) + biased(17, (256, 896, 1))
+    reduction_b = layers(17, *[(896, 256, 1)] * 3, (256, 256, 9)) + layers(8, (256, 384, 9), *[(256, 256, 9)] * 2)
+    c = layers(8, *[(1792, 192, 1)] * 2, *[(192, 192, 3)] * 2) + biased(8, (384, 1792, 1))
     return stem + 5 * a + reduction_a + 10 * b + reduction_b + modules_c * c
 
 
 def inception_resnet_v2_paper():
     """Szegedy et al. 2016, Figs. 3, 16 to 19 and Table 1."""
-    stem = conv(3, 32, 9) + conv(32, 32, 9) + conv(32, 64, 9) + conv(64, 96, 9) + 2 * conv(160, 64, 1)
-    stem += 2 * conv(64, 96, 9) + 2 * conv(64, 64, 7) + conv(192, 192, 9)
-    a = 3 * conv(384, 32, 1) + conv(32, 32, 9) + conv(32, 48, 9) + conv(48, 64, 9) + 129 * 384
-    reduction_a = conv(384, 384, 9) + conv(384, 256, 1) + conv(256, 256, 9) + conv(256, 384, 9)
-    b = conv(1152, 192, 1) + conv(1152, 128, 1) + conv(128, 160, 7) + conv(160, 192, 7) + 385 * 1152
-    reduction_b = 3 * conv(1152, 256, 1) + conv(256, 384, 9) + 2 * conv(256, 288, 9) + conv(288, 320, 9)
-    c = 2 * conv(2144, 192, 1) + conv(192, 224, 3) + conv(224, 256, 3) + 449 * 2144
-    return stem + 5 * a + reduction_a + 10 * b + reduction_b + 5 * c + 2145 * 1000
+    stem = layers(149, (3, 32, 9)) + layers(147, (32, 32, 9), (32, 64, 9))
+    stem += layers(73, (64, 96, 9), *[(160, 64, 1)] * 2, *[(64, 64, 7)] * 2)
+    stem += layers(71, *[(64, 96, 9)] * 2) + layers(35, (192, 192, 9))
+    a = layers(35, *[(384, 32, 1)] * 3, (32, 32, 9), (32, 48, 9), (48, 64, 9)) + biased(35, (128, 384, 1))
+    reduction_a = layers(35, (384, 256, 1), (256, 256, 9)) + layers(17, (384, 384, 9), (256, 384, 9))
+    b = layers(17, (1152, 192, 1), (1152, 128, 1), (128, 160, 7), (160, 192, 7)) + biased(17, (384, 1152, 1))
+    reduction_b = layers(17, *[(1152, 256, 1)] * 3, (256, 288, 9))
+    reduction_b += layers(8, (256, 384, 9), (256, 288, 9), (288, 320, 9))
+    c = layers(8, *[(2144, 192, 1)] * 2, (192, 224, 3), (224, 256, 3)) + biased(8, (448, 2144, 1))
+    return stem + 5 * a + reduction_a + 10 * b + reduction_b + 5 * c + connected(2144, 1000)
 
 
 SIZES = {
     "xception": (22_855_952, 8_357_403_496),  # l, k
+    "xception_baseline": (23_834_568, 5_713_216_096),  # t, k
     "googlenet": (6_998_552 + 3_188_840 + 3_190_888, 1_582_671_872),  # l; 1.5 G
     "googlenet_bn": (
         7_005_832 + 3_188_840 + 128 + 3_190_888 + 128,
@@ -166,12 +201,12 @@ SIZES = {
     "bn_inception": (11_295_240 - 10_016 - 9408 + 1176 + 1536, 2_032_600_064 + 112**2 * (1176 + 1536 - 9408)),
     "bn_inception_slim": bn_inception_slim(),  # l
     "inception_v3": (27_161_264, 5_713_216_096),  # t, k
-    "inception_v2_rethinking": (inception_v2_rethinking(), None),  # l
+    "inception_v2_rethinking": (*inception_v2_rethinking(),),  # l
     "inception_v4": (42_679_816, 12_253_974_624),  # k
-    "inception_resnet_v1": (inception_resnet_v1(5) + 1793 * 1000, None),  # l
+    "inception_resnet_v1": (*inception_resnet_v1(5) + connected(1792, 1000),),  # l
     "inception_resnet_v1_port": (23_995_624, 6_308_235_360),  # p; l: one more module, 512 units
     "inception_resnet_v2": (55_843_464, 13_155_794_016),  # k
-    "inception_resnet_v2_paper": (inception_resnet_v2_paper(), None),  # l
+    "inception_resnet_v2_paper": (*inception_resnet_v2_paper(),),  # l
     "seresnet18": (11_778_592, 1_814_160_384),  # k
     "seresnet34": (21_958_868, 3_663_918_592),  # k
     "seresnet50": (28_088_024, 3_860_488_192),  # k; 28.1 M
@@ -188,9 +223,9 @@ SIZES = {
         62_357_608 + (50 - 36) * 256 * 4096,
         1_168_032_896 + (50 - 36) * 256 * 4096,
     ),  # l: 50 bins for 36 places
-    "spp_convnet5": (62_378_344 + (50 - 36) * 256 * 4096, None),  # l: AlexNet's layers, without groups
-    "spp_overfeat5": (overfeat(5), None),  # l
-    "spp_overfeat7": (overfeat(7), None),  # l
+    "spp_convnet5": (*convnet5(),),  # l
+    "spp_overfeat5": (*overfeat(5),),  # l
+    "spp_overfeat7": (*overfeat(7),),  # l
     "mlp_cifar10": (29_409_290, 29_401_088),  # l
     "mlp_bn_mnist": (784 * 100 + 2 * 100 * 100 + 3 * 200 + 1010, 784 * 100 + 2 * 100 * 100 + 1000),  # l
     # l: 456 + 2,416 + (8 x 8 x 16 + 1) x 120 + 10,164 + 850
@@ -228,8 +263,8 @@ SIZES = {
     "nin_cifar100": (984_356, 223_592_448),  # l
     "nin_mnist": (349_674, 50_699_712),  # l
     "nin_imagenet": (7_595_176, 1_100_188_800),  # l
-    "resnet18": (11_689_512, 1_814_073_344),  # t; 1.8 G
-    "resnet34": (21_797_672, 3_663_761_408),  # t; 3.6 G
+    "resnet18": (11_515_688, 1_794_805_760),  # l; 1.8 G
+    "resnet34": (21_623_848, 3_644_493_824),  # l; 3.6 G
     "resnet50": (25_557_032, 3_857_973_248),  # t; 3.8 G
     "resnet101": (44_549_160, 7_570_194_432),  # t; 7.6 G
     "resnet152": (60_192_808, 11_282_415_616),  # t; 11.3 G
@@ -237,9 +272,9 @@ SIZES = {
     "plain34": (21_623_848, 3_644_493_824),  # l
 }
 VARIANTS = {
-    ("resnet18", "A"): (11_515_688, 1_794_805_760),
+    ("resnet18", "B"): (11_689_512, 1_814_073_344),  # t
     ("resnet18", "C"): (12_043_816, 1_878_298_624),
-    ("resnet34", "A"): (21_623_848, 3_644_493_824),
+    ("resnet34", "B"): (21_797_672, 3_663_761_408),  # t
     ("resnet34", "C"): (22_716_840, 3_830_747_136),
     ("resnet50", "A"): (22_780_456, 3_498_311_680),
     ("resnet50", "C"): (40_128_552, 6_324_224_000),
@@ -299,11 +334,9 @@ def test_every_registered_network_is_in_the_table():
 
 @pytest.mark.parametrize("name", sorted(SIZES))
 def test_parameters_and_products(name):
-    """For a few no independent count of products exists (``None``)."""
-    (parameters, products), (found, multiplied) = SIZES[name], size(name)
-    assert found == parameters
-    assert products in (None, multiplied)
-    assert sizes.known()[name] == (found, multiplied, models.create(name).input_shape)
+    found = size(name)
+    assert found == SIZES[name]
+    assert sizes.known()[name] == (*found, models.create(name).input_shape)
 
 
 def test_the_sizes_that_are_kept_are_of_all_networks():
@@ -341,7 +374,7 @@ def test_other_shortcuts(name, shortcut):
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
 def test_the_table_is_the_papers_arithmetic(depth):
-    assert SIZES[f"resnet{depth}"] == arithmetic(depth, "B")
+    assert SIZES[f"resnet{depth}"] == arithmetic(depth, "B" if depth >= 50 else "A")
 
 
 def test_where_the_stride_is():

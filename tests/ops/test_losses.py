@@ -1,5 +1,6 @@
 import jax
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,14 @@ def test_cross_entropy_is_scipys(n, classes, scale, seed):
     assert found.shape == (n,)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_smoothing_is_optax_s():
+    logits, labels = np.random.default_rng(1).standard_normal((6, 5)), np.array([0, 4, 2, 2, 1, 3])
+    for smoothing in (0.1, 0.6):
+        targets = optax.smooth_labels(np.eye(5)[labels], smoothing)
+        expected = optax.softmax_cross_entropy(logits, targets)
+        np.testing.assert_allclose(losses.cross_entropy(logits, labels, smoothing), expected, rtol=1e-5)
 
 
 def test_equal_logits_cost_the_logarithm_of_the_number_of_classes():

@@ -103,6 +103,52 @@ def test_masked_examples_do_not_count(example):
     )
 
 
+class TwoHeads(nn.Module):
+    """Two linear classifiers, the second an auxiliary one."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        flat = images.reshape(len(images), -1)
+        return nn.Dense(3)(flat), {"first_logits": nn.Dense(3)(flat), "first": flat}
+
+
+def test_auxiliary_classifiers_and_smoothing_are_of_training_alone(example):
+    _, batch, _ = example
+    variables = TwoHeads().init(jax.random.key(0), batch["image"])
+    flat, target = batch["image"].reshape(6, -1), 0.9 * np.eye(3)[batch["label"]] + 0.1 / 3
+    logs = [
+        special.log_softmax(flat @ np.asarray(each["kernel"]) + np.asarray(each["bias"]), -1)
+        for each in variables["params"].values()
+    ]
+    main, side = (-(target * each).sum(-1).mean() for each in logs)
+    task = Classification(MEAN, 50.0, label_smoothing=0.1, auxiliary_weight=0.3)
+    loss, (sums, _) = task.loss(TwoHeads(), variables, batch, {}, train=True)
+    np.testing.assert_allclose(loss, main + 0.3 * side, rtol=1e-5)
+    plain, (evaluated, _) = task.loss(TwoHeads(), variables, batch, {}, train=False)
+    np.testing.assert_allclose(plain, -logs[0][np.arange(6), batch["label"]].mean(), rtol=1e-5)
+    assert sums == evaluated
+    mask = np.array([1, 0, 1, 1, 0, 1], np.float32)
+    kept = {name: value[mask == 1] for name, value in batch.items()}
+    masked, subset = (
+        task.loss(TwoHeads(), variables, each, {}, train=True)[0] for each in ({**batch, "mask": mask}, kept)
+    )
+    np.testing.assert_allclose(masked, subset, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("label_smoothing", 1.0, "at least 0 and below 1, not 1.0"),
+        ("label_smoothing", float("nan"), "at least 0 and below 1, not nan"),
+        ("auxiliary_weight", -0.1, "at least 0, not -0.1"),
+        ("auxiliary_weight", float("inf"), "at least 0, not inf"),
+    ],
+)
+def test_what_is_no_smoothing_or_weight(field, value, message):
+    with pytest.raises(errors.UserError, match=rf"task\.{field} is {message}"):
+        Classification(MEAN, 1.0, **{field: value})
+
+
 def test_only_training_changes_variables(example):
     task, batch, variables = example
     _, (_, updates) = task.loss(Linear(), variables, batch, {"dropout": jax.random.key(0)}, train=True)

@@ -21,6 +21,8 @@ from cnnjax.train.run import RunFolder
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 FIELDS = {"depth": 14, "width": 2, "scan": True}
 HEAD = "^classifier/"
+BEYOND_A = "^conv(1_2|2_2|3_[34]|4_|5_)"
+"""Of the deeper configurations, as the docstring of `cnnjax.models.vgg` has it."""
 
 
 def variables(classes=10, seed=0, **fields):
@@ -66,6 +68,24 @@ def test_the_head_begins_anew_and_all_else_is_taken():
     assert set(begun) == set(fresh)
     for name, leaf in begun.items():
         np.testing.assert_array_equal(leaf, (fresh if "classifier" in name else taken)[name])
+
+
+@pytest.mark.parametrize("name", ["vgg13", "vgg16_c", "vgg16", "vgg19"])
+def test_deeper_vggs_begin_with_the_layers_of_a(name):
+    """Simonyan & Zisserman 2014, §3.1: four convolutions and three fully connected layers of A, the others are drawn."""
+
+    def drawn(name, seed):
+        model = models.create(name, hidden=4, num_classes=3)
+        return jax.tree.map(np.asarray, model.init(jax.random.key(seed), jnp.zeros((1, 32, 32, 3))))
+
+    fresh, taken = drawn(name, 1), drawn("vgg11", 2)
+    begun = stacking.names(transfer.begun(fresh, taken, BEYOND_A))
+    fresh, taken = stacking.names(fresh), stacking.names(taken)
+    kept = {path for path, leaf in begun.items() if not np.array_equal(leaf, fresh[path])}
+    layers = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
+    assert {path.split("/")[1] for path in kept} == set(layers)
+    for path, leaf in begun.items():
+        np.testing.assert_array_equal(leaf, (taken if path.split("/")[1] in layers else fresh)[path])
 
 
 def test_stages_may_be_scanned_on_one_side():

@@ -3,7 +3,8 @@
     python tests/interop/goldens/make_parity.py        # needs torch, torchvision, timm, pytorchcv, and jax for nothing
 
 Parameters are drawn by `rule.parameter` from their names there, so that none is stored. For each network: a digest of the
-names and shapes of its state dictionary, logits in evaluation, and in training (with the batch's statistics, nothing dropped),
+names and shapes of its state dictionary, logits in evaluation, and in training (with the batch's statistics, nothing dropped;
+auxiliary logits too),
 and of some of its modules' outputs in evaluation the norm and the scalar product with `draw("tap/" + ours)`.
 """
 
@@ -71,8 +72,9 @@ def golden(case):
         for hook in hooks:
             hook.remove()
         trained = model.train()(x)
-    trained = trained[0] if isinstance(trained, tuple) else trained
+    trained, *sides = trained if isinstance(trained, tuple) else (trained,)
     return {
+        "sides": {ours: side.tolist() for ours, side in zip(case.sides, sides, strict=True)},
         "state": digest({name: tuple(array.shape) for name, array in state.items()}),
         "eval": evaluated.tolist(),
         "train": trained.tolist(),

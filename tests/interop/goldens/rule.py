@@ -61,6 +61,7 @@ class Case:
       side: height and width of the images.
       taps: ours → a module's name there.
       fields: of ours, beside those of the counterpart.
+      sides: our auxiliary logits, in the order in which the network there gives them in training.
       slow: whether the test is left out of the default run: large images or layers.
     """
 
@@ -70,6 +71,7 @@ class Case:
     taps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     slow: bool = False
+    sides: tuple[str, ...] = ()
 
 
 _STAGES = {f"stage{number}": f"layer{number}" for number in range(1, 5)}
@@ -96,13 +98,14 @@ _CASES = [
     Case("torchvision", "resnet50", 64, {"pool1": "maxpool", **_STAGES}),
     Case("torchvision", "resnet101", 64, _STAGES, slow=True),
     Case("torchvision", "resnet152", 64, _STAGES, slow=True),
-    Case("torchvision", "googlenet", 96, {"pool2": "maxpool2", **_GOOGLENET}),
+    Case("torchvision", "googlenet", 96, {"pool2": "maxpool2", **_GOOGLENET}, sides=("aux2_logits", "aux1_logits")),
     Case(
         "torchvision",
         "inception_v3",
         299,
         {"pool5a": "maxpool2", **{f"mixed_{name}": f"Mixed_{name}" for name in _V3}},
         slow=True,
+        sides=("aux_logits",),
     ),
     Case(
         "timm", "inception_v4", 139, {f"mixed_{name}": f"features.{place}" for place, name in enumerate(_V4, start=3)}
@@ -159,6 +162,18 @@ _CASES = [
         {f"stage{stage}": f"conv{stage + 1}_block{last}_out" for stage, last in ((1, 3), (2, 4), (3, 6), (4, 3))},
     ),
     Case("keras", "Xception", 96, {"conv2": "block1_conv2_act", "conv4": "block14_sepconv2_act"}),
+    Case(
+        "keras",
+        "InceptionResNetV2",
+        139,
+        {
+            "mixed_5b": "mixed_5b",
+            "block35_10": "block35_10_ac",
+            "block17_20": "block17_20_ac",
+            "conv_7b": "conv_7b_ac",
+        },
+        slow=True,
+    ),
     Case(
         "keras",
         "InceptionV3",

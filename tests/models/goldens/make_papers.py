@@ -87,14 +87,14 @@ def nin_imagenet(net, x):
     ):
         x = f.relu(net.conv(f"conv{stage}_1", x, maps, size, stride, padding))
         x = f.relu(net.conv(f"conv{stage}_2", x, maps, 1))
-        x = net.conv(f"conv{stage}_3", x, 10 if stage == 4 else maps, 1)
+        x = f.relu(net.conv(f"conv{stage}_3", x, 10 if stage == 4 else maps, 1))
         if stage < 4:
-            x = net.keep(f"pool{stage}", f.max_pool2d(f.relu(x), 3, 2, ceil_mode=True))
+            x = net.keep(f"pool{stage}", f.max_pool2d(x, 3, 2, ceil_mode=True))
     return x.mean((2, 3))
 
 
 def googlenet(net, x):
-    """Szegedy et al. 2014, Table 1: 5×5 convolutions, biases, local response normalisation; the main classifier."""
+    """Szegedy et al. 2014, Table 1 and §5: 5×5 convolutions, biases, local response normalisation; two auxiliary heads."""
     table = {
         "3a": (64, 96, 128, 16, 32, 32), "3b": (128, 128, 192, 32, 96, 64), "4a": (192, 96, 208, 16, 48, 64),
         "4b": (160, 112, 224, 24, 64, 64), "4c": (128, 128, 256, 24, 64, 64), "4d": (112, 144, 288, 32, 64, 64),
@@ -116,6 +116,11 @@ def googlenet(net, x):
             conv(4, 1, f.max_pool2d(x, 3, 1, 1), project, 1),
         ]
         x = net.keep(f"inception_{name}", torch.cat(branches, 1))
+        if name in ("4a", "4d"):
+            side = "aux1" if name == "4a" else "aux2"
+            y = f.relu(net.conv(f"{side}/conv", f.avg_pool2d(x, 5, 3), 128, 1))
+            y = net.dense(f"{side}/classifier", f.relu(net.dense(f"{side}/fc", flat(y), 1024)), 10)
+            net.keep(f"{side}_logits", y)
     return net.dense("classifier", x.mean((2, 3)), 10)
 
 
@@ -145,7 +150,7 @@ NETWORKS = {
     "vgg16_c": (vgg16_c, 64, {"hidden": 32}),
     "vgg11_lrn": (vgg11_lrn, 64, {"hidden": 32}),
     "nin_imagenet": (nin_imagenet, 96, {}),
-    "googlenet": (googlenet, 96, {"auxiliary": "none"}),
+    "googlenet": (googlenet, 128, {"auxiliary_dropout": 0.0}),
     "plain18": (imagenet_resnet("none"), 64, {}),
     "resnet18 A": (imagenet_resnet("A"), 64, {"shortcut": "A"}),
     "resnet18 C": (imagenet_resnet("C"), 64, {"shortcut": "C"}),
