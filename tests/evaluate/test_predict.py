@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnjax import cli, interop
+from cnnjax import cli, errors, interop
+from cnnjax.data import picture as pictures
 from cnnjax.data.picture import Picture
 from cnnjax.interop.weights import Record
 
@@ -75,6 +76,46 @@ def test_what_is_transparent_is_white(weights, tmp_path, capsys):
     shown.putalpha(Image.fromarray(alpha))
     shown.save(tmp_path / "x.png")
     assert top([tmp_path / "x.png", "--weights", weights], capsys)[0]["top"][0]["class"] == "right"
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", 0), ("RGB", (0, 0, 0))])
+def test_a_colour_that_stands_for_transparency_is_white(mode, colour, tmp_path):
+    Image.new(mode, (4, 4), colour).save(tmp_path / "x.png", transparency=colour)
+    assert np.asarray(pictures.read(tmp_path / "x.png")).min() == 255
+
+
+@pytest.mark.parametrize(("kind", "values"), [(np.float32, 0.5), (np.int32, -1), (np.int32, 70_000)])
+def test_values_that_do_not_say_what_white_is(kind, values, tmp_path):
+    Image.fromarray(np.full((4, 4), values, kind)).save(tmp_path / "x.tiff")
+    with pytest.raises(
+        errors.UserError, match=r"x\.tiff is a damaged picture, or of a kind that is not read: its values"
+    ):
+        pictures.read(tmp_path / "x.tiff")
+
+
+@pytest.mark.parametrize("raised", [RuntimeError, NotImplementedError, KeyError, ZeroDivisionError])
+def test_a_format_with_errors_of_its_own_stops_no_other_picture(raised, weights, tmp_path, capsys, monkeypatch):
+    for name in ("a.png", "b.png"):
+        picture(2).save(tmp_path / name)
+    turn = pictures.ImageOps.exif_transpose
+
+    def break_first(opened):
+        if str(opened.filename).endswith("a.png"):
+            raise raised("of the format")
+        return turn(opened)
+
+    monkeypatch.setattr(pictures.ImageOps, "exif_transpose", break_first)
+    assert cli.main(["predict", str(tmp_path), "--weights", str(weights), "--json"]) == 1
+    shown = capsys.readouterr()
+    assert "a.png is a damaged picture" in shown.err
+    assert json.loads(shown.out)["top"][0]["class"] == "right"
+
+
+@pytest.mark.parametrize("text", ["nan", "7", "-0.1", "half"])
+def test_a_threshold_is_a_share(text, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "x.png", "--weights", "y", "--threshold", text])
+    assert "expected a number in 0 ... 1" in capsys.readouterr().err
 
 
 def test_a_photograph_that_the_camera_has_turned(weights, tmp_path, capsys):

@@ -86,3 +86,26 @@ def test_what_a_user_can_get_wrong(name, fields, message):
 def test_an_int_is_taken_for_a_float():
     assert models.create("resnet20", bn_momentum=1).bn_momentum == 1.0
     assert models.create("resnet20", bn_axis=None).bn_axis is None
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("vgg16", {"hidden": -1}, "fc6: features is at least 1, not -1"),
+        ("vgg16", {"hidden": 0}, "fc6: features is at least 1, not 0"),
+        ("alexnet", {"groups": 0}, "conv2: groups is at least 1, not 0"),
+        ("googlenet", {"se_ratio": -1}, "squeeze_excite: ratio is at least 1, not -1"),
+        ("googlenet", {"last_pool": 0}, "window is at least 1, not 0"),
+        ("nin_cifar10", {"pool_padding": -1}, "pool1: padding is at least 0, not -1"),
+        ("nin_cifar10", {"std": -1.0}, "conv1_1: std is at least 0, not -1.0"),
+        ("nin_cifar10", {"widths": ()}, "widths names at least one mlpconv layer"),
+        ("lenet5_dense", {"maps": (0, 0)}, "conv1: features is at least 1, not 0"),
+        ("lenet5_dense", {"padding": -5}, "conv1: padding is at least 0, not -5"),
+        ("mlp_cifar10", {"widths": (0,)}, "features is at least 1, not 0"),
+        ("resnet20", {"conv_form": "foo"}, "unknown conv_form 'foo'"),
+        ("resnet20", {"bn_group": -1}, "bn_group is at least 0, not -1"),
+    ],
+)
+def test_sizes_that_no_layer_has(name, fields, message):
+    with pytest.raises(errors.UserError, match=message):
+        models.create(name, **fields).table()
