@@ -28,7 +28,8 @@ def get_config() -> ml_collections.ConfigDict:
             "seed": 0,
             "duration": "64000 steps",
             "batch_size": 128,
-            "dataset": {"name": "cifar10", "train": "train", "test": "test", "classes": ()},  # (): all
+            # Classes (): all; side 0: images as they are, else resized to so many pixels.
+            "dataset": {"name": "cifar10", "train": "train", "test": "test", "classes": (), "side": 0},
             "task": {
                 "pad": 4,
                 "flip": True,
@@ -40,6 +41,13 @@ def get_config() -> ml_collections.ConfigDict:
                 "depth": 20,
                 "shortcut": "A",  # none, A, B or C; none is the plain network
                 "width": 16,
+                "batch_norm": True,
+                "activation": "relu",
+                "dropout": 0.0,
+                "dropout_after": "",  # taps, with commas, e.g. stage2,stage3; the paper's networks drop nothing
+                "kernel_init": "",  # He's; or glorot, gaussian
+                "se_ratio": 0,  # of squeeze-and-excitation in each block (Hu et al. 2017); 0: none
+                "se_place": "standard",  # or pre, post, identity
                 "scan": True,  # compile time does not grow with depth; parameter names do not change
                 "dtype": "float32",
                 "bn_group": 0,  # examples that share BN statistics; 0: the whole batch. The paper: 64, of 128 on two GPUs
@@ -49,8 +57,12 @@ def get_config() -> ml_collections.ConfigDict:
             # What training begins from, and what is held fast at first; see configs/transfer.py.
             "init": {"weights": "", "head": "", "frozen": (), "frozen_until": "0 steps", "freeze_bn": "never"},
             "optimizer": {
+                "kind": "sgd",  # or rmsprop, adam
                 "momentum": 0.9,
                 "nesterov": False,
+                "second_moment": 0.9,  # of rmsprop and adam, as the next
+                "epsilon": 1e-8,
+                "clip": 0.0,  # norm of all gradients together; 0: as they are
                 "weight_decay": 1e-4,
                 "decay": "coupled",
                 # The first pattern found in a parameter's name decides how strongly it decays; all must be covered.
@@ -60,6 +72,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "learning_rate": 0.1,
                 "boundaries": ("32000 steps", "48000 steps"),
                 "factor": 0.1,
+                "every": "0 steps",
                 "warmup": "0 steps",
                 "warmup_learning_rate": 0.01,
             },

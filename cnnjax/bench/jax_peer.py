@@ -39,7 +39,8 @@ def main() -> None:
         "image": jnp.asarray(rng.standard_normal(shape), jnp.float32),
         "label": jnp.arange(shape[0]) % 10,
     }
-    settings = {"momentum": 0.9, "nesterov": False, "weight_decay": 1e-4, "decay": "coupled"}
+    settings = {"kind": "sgd", "momentum": 0.9, "nesterov": False, "second_moment": 0.0, "epsilon": 0.0, "clip": 0.0}
+    settings |= {"weight_decay": 1e-4, "decay": "coupled"}
     sgd = optimizer.make(ConfigDict({**settings, "decay_multipliers": ((".", 1.0),)}), lambda step: 0.01)
     train_step = jax.jit(
         functools.partial(step.train_step, model=model, task=Classification(np.zeros(shape[1:]), 1.0), optimizer=sgd),

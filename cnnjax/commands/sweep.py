@@ -1,4 +1,4 @@
-"""``cnnjax run``, ``report`` and ``export``."""
+"""``cnnjax run``, ``report``, ``experiments`` and ``export``."""
 
 import argparse
 import pathlib
@@ -13,11 +13,22 @@ def add(command: process.Add) -> None:
     run = command("run", _run, "run an experiment, or what is left of it, and report", takes_settings=True)
     _experiment_arguments(run)
     run.add_argument("--seeds", type=arguments.seeds, default=(), help="e.g. 0-4 or 0,1,2; default: the scale's")
+    run.add_argument(
+        "--until-decided",
+        type=arguments.count,
+        metavar="MAX",
+        help="add seeds until every claim is decided, or there are MAX of them",
+    )
     run.add_argument("--workers", type=arguments.count, default=0, help="processes; default: as many as help")
     run.add_argument("--dry-run", action="store_true", help="show arms, parameters and estimated time only")
 
     report = command("report", _report, "write an experiment's report from what has been run")
     _experiment_arguments(report)
+
+    catalogue = command("experiments", _experiments, "list the experiments, and what became of each")
+    catalogue.add_argument("folder", nargs="?", type=pathlib.Path, default=pathlib.Path("experiments"))
+    catalogue.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs"), help="default: runs")
+    catalogue.add_argument("--markdown", type=pathlib.Path, help="write the index of all claims to this file")
 
     export = command("export", _export, "write metrics in another form")
     forms = export.add_subparsers(dest="form", required=True, metavar="FORM")
@@ -38,19 +49,33 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
     from rich.console import Console
 
     from cnnjax.sweep import experiment, plan, report, runner, summary
+    from cnnjax.sweep.verdict import INCONCLUSIVE
     from cnnjax.train.loop import EXIT_INTERRUPTED, Interrupted
 
     console = Console()
-    sweep = plan.make(experiment.load(options.experiment), options.scale, options.seeds, settings, options.runs)
-    if options.dry_run:
-        console.print(_dry_run(sweep))
-        return process.EXIT_OK
-    try:
-        failures = runner.run(sweep, options.workers, console)
-    except Interrupted:
-        console.print("stopped; the same command goes on from here")
-        return EXIT_INTERRUPTED
-    summary.show(console, report.write(sweep), sweep.folder / report.PAGE)
+    asked = experiment.load(options.experiment)
+    _, scale = asked.scale(options.scale)
+    rounds = plan.rounds(options.seeds or scale.seeds, options.until_decided)
+    looks = [len(each) for each in rounds] if options.until_decided else []
+    for number, seeds in enumerate(rounds, start=1):
+        given = seeds if options.until_decided else options.seeds
+        sweep = plan.make(asked, options.scale, given, settings, options.runs, looks)
+        if options.dry_run:
+            console.print(_dry_run(sweep))
+            return process.EXIT_OK
+        try:
+            failures = runner.run(sweep, options.workers, console)
+        except Interrupted:
+            console.print("stopped; the same command goes on from here")
+            return EXIT_INTERRUPTED
+        outcome = report.write(sweep)
+        summary.show(console, outcome, sweep.folder / report.PAGE)
+        open_claims = sum(each.verdict == INCONCLUSIVE for each in outcome.verdicts)
+        if failures or not open_claims:
+            break
+        if number < len(rounds):
+            more = len(rounds[number]) - len(seeds)
+            console.print(f"\nnot decided: {open_claims} of {len(outcome.verdicts)} claims; {more} more seeds\n")
     for failure in failures:
         print(f"cnnjax: failed: {failure}", file=sys.stderr)
     return process.EXIT_FAILED if failures else process.EXIT_OK
@@ -86,6 +111,20 @@ def _report(options: argparse.Namespace, settings: list[str]) -> int:
 
     sweep = plan.last(experiment.load(options.experiment), options.scale, options.runs)
     summary.show(Console(), report.write(sweep), sweep.folder / report.PAGE)
+    return process.EXIT_OK
+
+
+def _experiments(options: argparse.Namespace, settings: list[str]) -> int:
+    from rich.console import Console
+
+    from cnnjax import files
+    from cnnjax.sweep import catalogue
+
+    entries = catalogue.read(options.folder, options.runs)
+    Console().print(catalogue.table(entries))
+    if options.markdown:
+        files.write(options.markdown, catalogue.markdown(entries).encode())
+        process.say(str(options.markdown))
     return process.EXIT_OK
 
 

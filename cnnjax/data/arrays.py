@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import BinaryIO
 
 import numpy as np
+from PIL import Image
 
 from cnnjax import errors
 from cnnjax.data import sets
@@ -66,6 +67,18 @@ class Arrays:
             class_names=tuple(self.class_names[each] for each in classes),
             fingerprint=hashlib.sha256(f"{self.fingerprint} {list(classes)}".encode()).hexdigest()[:16],
         )
+
+    def resized(self, side: int) -> "Arrays":
+        """The same images at ``side × side``, between pixels by bilinear interpolation, rounded."""
+        if side < 1:
+            raise UserError(f"dataset.side is a number of pixels, or 0 for the images as they are, not {side}")
+        images = np.empty((len(self.images), side, side, self.images.shape[-1]), np.uint8)
+        for image, large in zip(self.images, images, strict=True):
+            for channel in range(image.shape[-1]):
+                plane = Image.fromarray(image[..., channel].astype(np.float32))
+                large[..., channel] = np.rint(np.asarray(plane.resize((side, side), Image.Resampling.BILINEAR)))
+        fingerprint = hashlib.sha256(f"{self.fingerprint} {side}".encode()).hexdigest()[:16]
+        return replace(self, images=images, fingerprint=fingerprint)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnnjax import errors
 from cnnjax.models import registry
 from cnnjax.nn.conv import conv2d
 from cnnjax.nn.network import Network
@@ -112,6 +113,11 @@ class LeNet5(Network):
     activation: str = "scaled_tanh"
     kernel_init: str = "lecun"
     input_shape: ClassVar[tuple[int, int, int]] = (32, 32, 1)
+
+    def __post_init__(self) -> None:
+        if self.width_factor != 1:
+            raise errors.UserError("the connections of lenet5 are those of Table I: it has no other width")
+        super().__post_init__()
 
     def table(self) -> Rows:
         return [

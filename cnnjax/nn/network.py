@@ -11,7 +11,7 @@ import jax
 from cnnjax import errors
 from cnnjax.nn.conv import FORMS
 from cnnjax.nn.initialisers import NAMED
-from cnnjax.nn.rows import Drop, FanInError, Row, Rows, Settings, Side, TooSmallError
+from cnnjax.nn.rows import Drop, FanInError, Row, Rows, Settings, Side, TooSmallError, widened
 from cnnjax.ops.activations import FUNCTIONS
 
 _DTYPES = ("bfloat16", "float16", "float32", "float64")
@@ -32,6 +32,7 @@ class Network(nn.Module):
       activation: of :data:`cnnjax.ops.activations.FUNCTIONS`.
       dropout: what is dropped in training, at the places of the paper; 0 is off.
       dropout_after: names of the table's rows, with commas: dropout acts after these, and nowhere else.
+      width_factor: times the paper's maps and units, in every layer but those of logits: a network of the same family, scaled.
       kernel_init: of :data:`cnnjax.nn.initialisers.NAMED`, for all kernels, with biases of zero; empty: as in the paper.
       dtype: of the computations; parameters and statistics are float32.
       conv_form: see :func:`cnnjax.nn.conv.conv2d`.
@@ -44,6 +45,7 @@ class Network(nn.Module):
     activation: str = "relu"
     dropout: float = 0.0
     dropout_after: str = ""
+    width_factor: float = 1.0
     kernel_init: str = ""
     dtype: str = "float32"
     conv_form: str = "canonical"
@@ -65,6 +67,8 @@ class Network(nn.Module):
                 raise errors.UserError(f"{field} is at least {limit}, not {getattr(self, field)}")
         if not 0 <= self.dropout < 1:
             raise errors.UserError(f"dropout is at least 0 and below 1, not {self.dropout}")
+        if not 0 < self.width_factor < math.inf:
+            raise errors.UserError(f"width_factor is larger than 0, not {self.width_factor}")
         if not 0 <= self.bn_momentum <= 1:
             raise errors.UserError(f"bn_momentum lies in 0 ... 1, not {self.bn_momentum}")
         if not 0 < self.bn_epsilon < math.inf:
@@ -136,8 +140,10 @@ class Network(nn.Module):
         return x, taps
 
     def rows(self) -> list[Row]:
-        """The table, with dropout where ``dropout_after`` wants it."""
+        """The table, widened by ``width_factor``, with dropout where ``dropout_after`` wants it."""
         table = list(self.table())
+        if self.width_factor != 1:
+            table = widened(table, self.width_factor)
         if not self.dropout_after:
             return table
         names = self.dropout_after.split(",")

@@ -541,6 +541,29 @@ class Side:
         return Scope(self.rows, settings, name=self.name)(x)
 
 
+def widened(rows: Rows, factor: float) -> list[Row]:
+    """The same rows with so many times the features, but for the logits: those of the last row that has features.
+
+    Features are rounded, to a multiple of a convolution's groups, and are at least one a group.
+    """
+    last = max(place for place, row in enumerate(rows) if hasattr(row, "features"))
+    return [row if place == last else _widened(row, factor) for place, row in enumerate(rows)]
+
+
+def _widened(value: Any, factor: float) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_widened(each, factor) for each in value)
+    if not dataclasses.is_dataclass(value):
+        return value
+    if isinstance(value, Side):
+        return dataclasses.replace(value, rows=tuple(widened(value.rows, factor)))
+    changes = {field.name: _widened(getattr(value, field.name), factor) for field in dataclasses.fields(value)}
+    if "features" in changes:
+        groups = changes.get("groups", 1)
+        changes["features"] = groups * max(1, round(changes["features"] * factor / groups))
+    return dataclasses.replace(value, **changes)  # type: ignore[type-var]
+
+
 def pair(size: Size) -> tuple[int, int]:
     """Vertical and horizontal extent."""
     return size if isinstance(size, tuple) else (size, size)

@@ -25,7 +25,8 @@ class Claim:
 
     Attributes:
       text: the claim in one sentence.
-      metric: a column of the summary of a run, e.g. ``"train/error"`` (a fraction, not per cent).
+      metric: a column of the summary of a run, e.g. ``"train/error"`` (a fraction, not per cent); or ``"epochs to train/error
+        0.25"``: the epoch of the first evaluation at which it was no larger.
       contrast: coefficient of each role; every scale says which arm plays which role.
       above: the margin, in the unit of the metric.
       paper: what the source reports, shown beside what was measured.
@@ -36,6 +37,12 @@ class Claim:
     contrast: Mapping[str, float]
     above: float = 0.0
     paper: str = ""
+
+
+def milestone(metric: str) -> tuple[str, float] | None:
+    """The metric that is waited for, and the level, if a metric is ``"epochs to train/error 0.25"`` or the like."""
+    match = re.fullmatch(r"epochs to (\S+) (\d+(?:\.\d*)?)", metric)
+    return (match[1], float(match[2])) if match else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,16 +1,18 @@
 """What became of an experiment at one scale: its arms, its claims, and what a reader must know beside them."""
 
 import dataclasses
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas
 
-from cnnjax.sweep.experiment import Experiment, Scale
+from cnnjax.sweep import store
+from cnnjax.sweep.experiment import Experiment, Scale, milestone
 from cnnjax.sweep.plan import Sweep
 from cnnjax.sweep.record import UNREADABLE
-from cnnjax.sweep.verdict import Verdict, grouped, judge
+from cnnjax.sweep.verdict import Verdict, grouped, judge, judge_at_looks
 from cnnjax.sweep.words import NONE
 
 ERRORS = ("train/error", "test/error")
@@ -94,13 +96,13 @@ def summarise(sweep: Sweep, runs: pandas.DataFrame) -> Outcome:
       UserError: as `verdict.judge`.
     """
     mine = current(sweep, runs)
-    others, runs = runs[~mine], runs[mine]
+    others, runs = runs[~mine], _with_milestones(sweep, runs[mine])
     seeds = sorted({*(seed for arm in sweep.arms for seed in arm.seeds), *map(int, runs["seed"])})
     return Outcome(
         experiment=sweep.experiment,
         scale_name=sweep.scale_name,
         command=_command(sweep, seeds),
-        verdicts=tuple(judge(sweep.experiment.claims, sweep.scale.roles, runs, seeds)),
+        verdicts=tuple(_judged(sweep, runs, seeds)),
         arms=tuple(_arm(arm.name, runs[runs["arm"] == arm.name], seeds) for arm in sweep.arms),
         others=tuple(
             place
@@ -110,10 +112,34 @@ def summarise(sweep: Sweep, runs: pandas.DataFrame) -> Outcome:
     )
 
 
+def _judged(sweep: Sweep, runs: pandas.DataFrame, seeds: Sequence[int]) -> list[Verdict]:
+    asked = sweep.experiment.claims, sweep.scale.roles, runs
+    if not sweep.looks:
+        return judge(*asked, seeds)
+    # In the order in which they were added; seeds that are there besides were not asked for at any look.
+    return judge_at_looks(*asked, sweep.seeds or tuple(sweep.scale.seeds), sweep.looks)
+
+
+def _with_milestones(sweep: Sweep, runs: pandas.DataFrame) -> pandas.DataFrame:
+    """With a column for every milestone that a claim is about; NaN where a run has not reached it."""
+    wanted = {claim.metric: found for claim in sweep.experiment.claims if (found := milestone(claim.metric))}
+    if not wanted or runs.empty:
+        return runs
+    curves = store.load_curves(sweep.folder)
+    columns = {}
+    for name, (metric, level) in wanted.items():
+        reached = curves[(curves["metric"] == metric) & (curves["value"] <= level)]
+        first = reached.groupby(["arm", "seed"])["epoch"].min()
+        columns[name] = [first.get(run, math.nan) for run in zip(runs["arm"], runs["seed"], strict=True)]
+    return runs.assign(**columns)
+
+
 def _command(sweep: Sweep, seeds: Sequence[int]) -> str:
     path = sweep.experiment.path
     words = ["cnnjax", "run", f"{path.parent.name}/{path.name}", "--scale", sweep.scale_name]
-    if set(seeds) != set(sweep.scale.seeds):
+    if sweep.looks:
+        words += ["--until-decided", str(sweep.looks[-1])]
+    elif set(seeds) != set(sweep.scale.seeds):
         words += ["--seeds", ",".join(map(str, seeds))]
     return shlex.join([*words, *sweep.arguments])
 

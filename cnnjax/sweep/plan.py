@@ -1,6 +1,7 @@
 """What a sweep has to do: every run of an experiment at a scale, and which of them are done."""
 
 import dataclasses
+import itertools
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,6 +75,7 @@ class Sweep:
       arms: in the scale's order.
       seeds: those asked for; empty for the scale's own.
       arguments: ``--config.key=value`` arguments for all arms.
+      looks: numbers of seeds at which the claims are judged, until all are decided; none: once, with all seeds.
     """
 
     experiment: Experiment
@@ -83,6 +85,7 @@ class Sweep:
     arms: Sequence[Arm]
     seeds: Sequence[int] = ()
     arguments: Sequence[str] = ()
+    looks: Sequence[int] = ()
 
     def claim_folder(self) -> None:
         """Marks the folder as this experiment's, and leaves in it what `last` needs.
@@ -110,6 +113,7 @@ class Sweep:
             "question": self.experiment.question,
             "seeds": list(self.seeds),
             "arguments": list(self.arguments),
+            "looks": list(self.looks),
         }
         if asked != found:
             files.write_json(marker, asked)
@@ -136,6 +140,7 @@ def make(
     seeds: Sequence[int],
     overrides: Sequence[str],
     runs: pathlib.Path,
+    looks: Sequence[int] = (),
 ) -> Sweep:
     """Resolves every arm's settings.
 
@@ -145,6 +150,7 @@ def make(
       seeds: empty for the scale's own.
       overrides: ``--config.key=value`` arguments, for all arms, made last.
       runs: the folder of all experiments' runs.
+      looks: see :class:`Sweep`.
 
     Raises:
       UserError: an unknown scale or setting, or a value of the wrong type.
@@ -159,7 +165,24 @@ def make(
         merged |= configs.parse(configs.override(base, merged), overrides)
         config = configs.override(base, merged)
         arms.append(Arm(name, recipe, merged, config, folder / name, tuple(seeds or scale.seeds)))
-    return Sweep(experiment, scale_name, scale, folder, arms, tuple(seeds), tuple(overrides))
+    return Sweep(experiment, scale_name, scale, folder, arms, tuple(seeds), tuple(overrides), tuple(looks))
+
+
+def rounds(seeds: Sequence[int], most: int | None) -> list[tuple[int, ...]]:
+    """The seeds of every round, if as many again are added until there are ``most``; one round without that number.
+
+    Raises:
+      UserError: there are more to begin with.
+    """
+    if most is None:
+        return [tuple(seeds)]
+    if most < len(seeds):
+        raise errors.UserError(
+            f"--until-decided {most} is below the {len(seeds)} seeds to begin with; --seeds names others"
+        )
+    fresh = (each for each in itertools.count() if each not in seeds)
+    every = (*seeds, *itertools.islice(fresh, most - len(seeds)))
+    return [every[:count] for count in (*range(len(seeds), most, len(seeds)), most)]
 
 
 def last(experiment: Experiment, scale_name: str, runs: pathlib.Path) -> Sweep:
@@ -173,12 +196,12 @@ def last(experiment: Experiment, scale_name: str, runs: pathlib.Path) -> Sweep:
     if not marker.exists():
         return sweep
     found = _marked(marker)
-    seeds, arguments = found.get("seeds", []), found.get("arguments", [])
-    for values, kind in ((seeds, int), (arguments, str)):
+    seeds, arguments, looks = (found.get(key, []) for key in ("seeds", "arguments", "looks"))
+    for values, kind in ((seeds, int), (arguments, str), (looks, int)):
         if not isinstance(values, list) or not all(type(value) is kind for value in values):
             raise errors.UserError(f"{marker} is damaged: {values!r} is no list of {kind.__name__}")
     try:
-        return make(experiment, sweep.scale_name, seeds, arguments, runs)
+        return make(experiment, sweep.scale_name, seeds, arguments, runs, looks)
     except errors.UserError as error:
         raise errors.UserError(f"{marker}: {error}") from None
 

@@ -4,7 +4,9 @@ Student's t interval of a mean, its two-sided test, and the step-down procedure 
 rejective multiple test procedure", Scandinavian Journal of Statistics 6, 65-70).
 """
 
+import bisect
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -86,6 +88,22 @@ def interval(of: Sample, confidence: float) -> tuple[float, float]:
     return of.mean - reach, of.mean + reach
 
 
+def needed(of: Sample, margin: float, confidence: float, most: int = 1000) -> int | None:
+    """How many values in all would shut the margin out of the interval, if mean and deviation stayed as they are.
+
+    ``None`` where even ``most`` would not, or nothing is known of the deviation.
+    """
+    if of.n < 2 or of.has_no_spread:
+        return None
+
+    def decides(n: int) -> bool:
+        low, high = interval(dataclasses.replace(of, n=n), confidence)
+        return not low <= margin <= high
+
+    n = bisect.bisect_left(range(2, most + 1), True, key=decides) + 2
+    return n if n <= most else None
+
+
 def p_value(of: Sample, margin: float) -> float:
     """Two-sided p of "the mean is the margin" by Student's t with n − 1 degrees of freedom.
 
@@ -98,6 +116,20 @@ def p_value(of: Sample, margin: float) -> float:
     if of.has_no_spread:
         return 0.0 if distance > ROUNDING else 1.0
     return float(2 * stats.t.sf(distance / (of.deviation / math.sqrt(of.n)), of.n - 1))
+
+
+def spent(looks: Sequence[int], alpha: float = ALPHA) -> list[float]:
+    """What each look at the growing data may err with: alpha · (t² − t'²), t the share of the last look's data.
+
+    The levels add up to ``alpha``, so that by the union bound no series of looks errs more often, however they depend on each
+    other. Early looks get little (an alpha-spending function as of Lan & DeMets 1983, Biometrika 70).
+
+    Args:
+      looks: numbers of values, increasing.
+      alpha: of all looks together.
+    """
+    shares = [0.0, *(n / looks[-1] for n in looks)]
+    return [alpha * (now**2 - before**2) for before, now in itertools.pairwise(shares)]
 
 
 def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[Step]:

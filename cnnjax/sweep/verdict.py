@@ -98,6 +98,34 @@ def judge(
     return [_decide(*each) for each in zip(claims, evidence, samples, p_values, steps, strict=True)]
 
 
+def judge_at_looks(
+    claims: Sequence[Claim],
+    roles: Mapping[str, str],
+    runs: pandas.DataFrame,
+    seeds: Sequence[int],
+    looks: Sequence[int],
+    alpha: float = statistics.ALPHA,
+) -> list[Verdict]:
+    """As :func:`judge`, where seeds were added until the claims were decided.
+
+    At each look the first so many seeds are judged, at the level that this look may spend; a claim keeps the verdict of the
+    first look that decided it.
+
+    Args:
+      claims, roles, runs: as of :func:`judge`.
+      seeds: in the order in which they were added.
+      looks: numbers of seeds, increasing, of all looks that may come.
+      alpha: level of the family over all looks.
+    """
+    found: list[Verdict] = []
+    for count, level in zip(looks, statistics.spent(looks, alpha), strict=True):
+        if found and count > len(seeds):
+            break
+        now = judge(claims, roles, runs, seeds[:count], level)
+        found = [old if old.verdict != INCONCLUSIVE else new for old, new in zip(found or now, now, strict=True)]
+    return found
+
+
 def _gather(
     claim: Claim, roles: Mapping[str, str], table: Mapping[tuple[str, int], Mapping[Any, Any]], wanted: Sequence[int]
 ) -> _Evidence:
@@ -166,6 +194,9 @@ def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, 
         low, high = (low, high) if p < step.level else (claim.above, claim.above)  # on the margin up to rounding
     # The interval decides, so that what is shown and what is said cannot disagree, not even by rounding.
     verdict = REPRODUCED if low > claim.above else CONTRADICTED if high < claim.above else INCONCLUSIVE
+    if verdict == INCONCLUSIVE and (seeds := statistics.needed(of, claim.above, confidence)):
+        more = max(seeds - of.n, 1)
+        notes += (f"needs {more} more seed{'s' if more > 1 else ''}, if mean and spread stay as they are",)
     if verdict == REPRODUCED and high < 0:
         notes += ("within the margin, but significantly worse: the interval excludes 0",)
     return Verdict(

@@ -2,6 +2,7 @@
 
 import math
 
+from cnnjax.sweep.experiment import milestone
 from cnnjax.sweep.verdict import CONTRADICTED, INCONCLUSIVE, REPRODUCED, Verdict
 
 SIGNS = {REPRODUCED: "✓", CONTRADICTED: "✗", INCONCLUSIVE: "?"}
@@ -9,8 +10,8 @@ NONE = "—"
 
 
 def is_fraction(metric: str) -> bool:
-    """Whether a metric is shown in per cent: errors and accuracies are, losses are not."""
-    return any(word in metric for word in ("error", "accuracy"))
+    """Whether a metric is shown in per cent: errors and accuracies are, losses and epochs are not."""
+    return not milestone(metric) and any(word in metric for word in ("error", "accuracy"))
 
 
 def numbers(verdict: Verdict, plain: bool = False) -> str:

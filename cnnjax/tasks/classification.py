@@ -12,8 +12,13 @@ import numpy as np
 from cnnjax import errors
 from cnnjax.ops import augment, losses
 
-METRICS = ("loss", "error")
-"""What the metric computes: nats an example, of the classifier alone and without smoothing; and a fraction."""
+METRICS = ("loss", "error", "calibration_error", "logit_gap")
+"""What the metric computes: nats an example, of the classifier alone and without smoothing; a fraction; and in evaluation the
+expected calibration error, Σ |right − confidence| over equal bins of confidence (Guo et al. 2017, eq. 3), and by how much the
+largest logit of an example is above the mean of its logits, on average."""
+RUNNING = METRICS[:2]
+"""Those that are summed over training steps too."""
+BINS = 15
 
 Batch = dict[str, jax.Array]
 Sums = dict[str, jax.Array]
@@ -93,8 +98,14 @@ class Classification:
         mask = batch.get("mask", jnp.ones(logits.shape[0], jnp.float32))
         each = losses.cross_entropy(logits, batch["label"])
         wrong = logits.argmax(-1) != batch["label"]
-        sums = {"loss": (each * mask).sum(), "errors": (wrong * mask).sum(), "count": mask.sum()}
+        sums = {**self.init(), "loss": (each * mask).sum(), "errors": (wrong * mask).sum(), "count": mask.sum()}
         if not train:
+            wide = logits.astype(jnp.float32)
+            confidence = jax.nn.softmax(wide).max(-1)
+            place = jnp.minimum((confidence * BINS).astype(jnp.int32), BINS - 1)
+            excess = (confidence - ~wrong) * mask
+            sums["overconfidence"] = jnp.zeros(BINS, jnp.float32).at[place].add(excess)
+            sums["logit_gap"] = ((wide.max(-1) - wide.mean(-1)) * mask).sum()
             return sums["loss"] / sums["count"], (sums, updates)
         objective = losses.cross_entropy(logits, batch["label"], self.label_smoothing)
         for name, side in taps.items():
@@ -105,13 +116,14 @@ class Classification:
 
     def init(self) -> Sums:
         """The metric's neutral element."""
-        return {name: jnp.zeros((), jnp.float32) for name in ("loss", "errors", "count")}
+        single = {name: jnp.zeros((), jnp.float32) for name in ("loss", "errors", "count", "logit_gap")}
+        return {**single, "overconfidence": jnp.zeros(BINS, jnp.float32)}
 
     def merge(self, one: Sums, other: Sums) -> Sums:
         """The metric of both together."""
         return jax.tree.map(jnp.add, one, other)
 
     def compute(self, sums: Sums) -> dict[str, float]:
-        """See :data:`METRICS`."""
-        count = float(sums["count"])
-        return dict(zip(METRICS, (float(sums["loss"]) / count, float(sums["errors"]) / count), strict=True))
+        """See :data:`METRICS`; of sums over training steps only :data:`RUNNING` mean something."""
+        parts = (sums["loss"], sums["errors"], np.abs(sums["overconfidence"]).sum(), sums["logit_gap"])
+        return {name: float(each) / float(sums["count"]) for name, each in zip(METRICS, parts, strict=True)}

@@ -11,6 +11,7 @@ import jax
 from cnnjax import config as configs
 from cnnjax import errors
 from cnnjax.interop import weights
+from cnnjax.tasks.classification import RUNNING
 from cnnjax.train import environment, progress
 from cnnjax.train.checkpoint import Checkpoints
 from cnnjax.train.program import Program
@@ -149,7 +150,8 @@ def _train(
                 row = {"step": done, "epoch": round(done / program.steps_per_epoch, 6)}
                 read = program.fetch({"sums": sums, "lr": program.schedule(done - 1)})
                 row["lr"] = float(read["lr"])
-                row |= {f"batch/{name}": value for name, value in program.task.compute(read["sums"]).items()}
+                running = program.task.compute(read["sums"])
+                row |= {f"batch/{name}": running[name] for name in RUNNING}
                 sums = program.zero()
                 if not math.isfinite(row["batch/loss"]):
                     note(f"{folder.path}: the loss is not finite at step {done}; the run ends here as diverged")

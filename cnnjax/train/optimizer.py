@@ -1,5 +1,6 @@
-"""Stochastic gradient descent, and which parameters decay."""
+"""Optimisers, and which parameters decay."""
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,21 +13,48 @@ from cnnjax import errors
 from cnnjax.nn import stacking
 
 
+def _sgd(config: configs.ConfigDict) -> optax.GradientTransformation:
+    return optax.trace(config.momentum, nesterov=config.nesterov)
+
+
+def _rmsprop(config: configs.ConfigDict) -> optax.GradientTransformation:
+    # The mean of squares starts at one, as in the library that the authors of the Inception networks used.
+    scale = optax.scale_by_rms(config.second_moment, config.epsilon, initial_scale=1.0, eps_in_sqrt=True)
+    return optax.chain(scale, _sgd(config))
+
+
+def _adam(config: configs.ConfigDict) -> optax.GradientTransformation:
+    return optax.scale_by_adam(config.momentum, config.second_moment, config.epsilon, nesterov=config.nesterov)
+
+
+KINDS = {"sgd": _sgd, "rmsprop": _rmsprop, "adam": _adam}
+"""Gradient descent with momentum; over the root of a running mean of squares, with momentum; Kingma & Ba 2014."""
+
+
 def make(config: configs.ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """SGD with momentum and weight decay.
+    """An optimiser with weight decay.
 
     Args:
-      config: ``momentum``; ``nesterov``; ``weight_decay``; ``decay``, ``"coupled"`` (an L2 penalty, added to the gradient
-        before the momentum, as in Caffe and in He et al. 2015) or ``"decoupled"`` (after it, scaled by the learning rate
-        alone); ``decay_multipliers``, see :func:`multipliers`.
+      config: ``kind``, of :data:`KINDS`; ``momentum`` and ``nesterov``; ``second_moment``, the decay of the mean of squares,
+        and ``epsilon``, what is added to it (rmsprop, in the root) or to its root (adam); ``clip``, the norm that all
+        gradients together are clipped to, 0 for none; ``weight_decay``; ``decay``, ``"coupled"`` (an L2 penalty, added to
+        the gradient before all else, as in Caffe and in He et al. 2015) or ``"decoupled"`` (at the end, scaled by the
+        learning rate alone); ``decay_multipliers``, see :func:`multipliers`.
       schedule: step → learning rate.
     """
+    if config.kind not in KINDS:
+        raise errors.unknown("optimizer.kind", config.kind, KINDS)
+    for name, most in (("momentum", 1.0), ("second_moment", 1.0), ("clip", math.inf), ("epsilon", math.inf)):
+        if not 0 <= config[name] < most:
+            limit = f" and below {most:g}" if most < math.inf else ""
+            raise errors.UserError(f"optimizer.{name} is at least 0{limit}, not {config[name]}")
     decay = _weight_decay(config.weight_decay, config.decay_multipliers)
-    momentum = optax.trace(config.momentum, nesterov=config.nesterov)
-    orders = {"coupled": (decay, momentum), "decoupled": (momentum, decay)}
+    descent = KINDS[config.kind](config)
+    orders = {"coupled": (decay, descent), "decoupled": (descent, decay)}
     if config.decay not in orders:
         raise errors.unknown("kind of weight decay", config.decay, orders)
-    return optax.chain(*orders[config.decay], optax.scale_by_learning_rate(schedule))
+    clipped = (optax.clip_by_global_norm(config.clip),) if config.clip else ()
+    return optax.chain(*clipped, *orders[config.decay], optax.scale_by_learning_rate(schedule))
 
 
 def multipliers(params: Any, patterns: Sequence[tuple[str, float]]) -> Any:

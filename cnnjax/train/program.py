@@ -83,6 +83,8 @@ class Program:
         }
         if config.dataset.classes:
             sets = {name: each.only(config.dataset.classes) for name, each in sets.items()}
+        if config.dataset.side:
+            sets = {name: each.resized(config.dataset.side) for name, each in sets.items()}
         self.fingerprints = {name: each.fingerprint for name, each in sets.items()}
         train = sets["train"]
         self.classes = train.class_names

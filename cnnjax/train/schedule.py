@@ -9,19 +9,22 @@ from cnnjax import config as configs
 def make(config: configs.ConfigDict, steps_per_epoch: int, batch_size: int) -> optax.Schedule:
     """A step schedule with an optional constant warm-up: step → learning rate.
 
-    He et al. 2015, §4.2: 0.1, divided by 10 at 32k and 48k of 64k iterations; 0.01 at first for 110 layers.
+    He et al. 2015, §4.2: 0.1, divided by 10 at 32k and 48k of 64k iterations; 0.01 at first for 110 layers. Szegedy et al.
+    2015 (Rethinking), §8: 0.045, times 0.94 every two epochs.
 
     Args:
-      config: ``learning_rate``, ``boundaries`` (durations, at each of which it is multiplied by ``factor``), ``warmup`` (a
-        duration) and ``warmup_learning_rate``.
+      config: ``learning_rate``; ``boundaries``, durations at each of which it is multiplied by ``factor``; ``every``, a
+        duration after which, and after each more of which, it is too (``"0 steps"``: never); ``warmup``, a duration, and
+        ``warmup_learning_rate``.
       steps_per_epoch: to read durations in epochs.
       batch_size: to read durations in examples.
     """
     boundaries = jnp.array([configs.steps(each, steps_per_epoch, batch_size) for each in config.boundaries], jnp.int32)
+    every = configs.steps(config.every, steps_per_epoch, batch_size) or jnp.iinfo(jnp.int32).max
     warmup = configs.steps(config.warmup, steps_per_epoch, batch_size)
 
     def schedule(step):  # type: ignore[no-untyped-def]
-        rate = config.learning_rate * config.factor ** (step >= boundaries).sum()
+        rate = config.learning_rate * config.factor ** ((step >= boundaries).sum() + step // every)
         return jnp.where(step < warmup, config.warmup_learning_rate, rate)
 
     return schedule

@@ -121,3 +121,24 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_done(tmp_path, step):
         signal.signal(signal.SIGXFSZ, handler)
     assert "\n" not in str(error.value)
     assert load("digits", "test", tmp_path).images.shape == (360, 8, 8, 1)
+
+
+def test_images_resized_are_interpolated_and_keep_their_labels(data_dir):
+    plain = load("digits", "train[:7]", data_dir)
+    large = plain.resized(16)
+    assert large.images.shape == (7, 16, 16, 1)
+    assert large.images.dtype == np.uint8
+    assert large.images.max() <= 16
+    assert large.fingerprint != plain.fingerprint != plain.resized(8).fingerprint
+    np.testing.assert_array_equal(large.labels, plain.labels)
+    np.testing.assert_array_equal(plain.resized(8).images, plain.images)
+    # Twice as large: a new pixel lies a quarter of the way between two old ones.
+    old = plain.images[..., 0].astype(np.float64)
+    columns = 0.75 * old[:, :, 3] + 0.25 * old[:, :, 4]
+    expected = 0.75 * columns[:, 3] + 0.25 * columns[:, 4]
+    np.testing.assert_allclose(large.images[:, 7, 7, 0], expected, atol=0.5)
+
+
+def test_a_side_that_is_none(data_dir):
+    with pytest.raises(UserError, match=r"dataset\.side is a number of pixels, .* not -1"):
+        load("digits", "train[:2]", data_dir).resized(-1)

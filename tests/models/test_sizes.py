@@ -410,13 +410,17 @@ def test_the_head_for_small_images():
 
 
 @pytest.mark.parametrize("name", sorted(SIZES))
-def test_any_number_of_classes_and_channels(name):
-    model = models.create(name, num_classes=7)
+def test_any_number_of_classes_and_channels_and_width(name):
+    """A quarter of the width: a quarter of a first layer's parameters, a sixteenth of later ones. LeNet-5 has no other."""
+    factor = 1.0 if name == "lenet5" else 0.25
+    model = models.create(name, num_classes=7, width_factor=factor)
     height, width, channels = model.input_shape
     shape = jax.ShapeDtypeStruct((2, height, width, channels + 1), "float32")
-    logits, taps = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x)[0], shape)
+    (logits, taps), variables = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x), shape)
     assert logits.shape == (2, 7)
     assert len(taps) > 3
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    assert factor == 1 or parameters < 0.28 * SIZES[name][0] * (channels + 1) / channels
 
 
 @pytest.mark.parametrize("name", sorted(SIZES))
@@ -448,6 +452,27 @@ def test_every_parameter_counts_and_every_switch_works(name):
     }
     assert {leaf.dtype.name for leaf in jax.tree.leaves((params, variables))} == {"float32"}
     assert bool(variables) == model.batch_norm
+
+
+def test_width_is_of_maps_and_units():
+    """VGG's A at a quarter: 16, 32, 64, 64, 128 ... maps, 128 units, and still a thousand classes."""
+    maps = ((3, 16), (16, 32), (32, 64), (64, 64), (64, 128), (128, 128), (128, 128), (128, 128))
+    expected = sum((9 * fan + 1) * features for fan, features in maps) + 129 * 128 * 2 + 129 * 1000
+    model = models.create("vgg11", width_factor=0.25, hidden=512)
+    assert cost.size(model, (1, 32, 32, 3))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "message"),
+    [
+        ("vgg11", 0, "width_factor is larger than 0, not 0"),
+        ("vgg11", float("nan"), "width_factor is larger than 0, not nan"),
+        ("lenet5", 0.5, "the connections of lenet5 are those of Table I: it has no other width"),
+    ],
+)
+def test_what_is_no_width(name, factor, message):
+    with pytest.raises(errors.UserError, match=message):
+        models.create(name, width_factor=factor)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a sweep has to do."""
 
 import dataclasses
+import itertools
 import json
 import pathlib
 from collections.abc import Callable
@@ -215,3 +216,21 @@ def test_making_a_plan_makes_no_file(make, tmp_path: pathlib.Path) -> None:
     sweep = make()
     assert [arm.pending() for arm in sweep.arms] == [[0, 1], [0, 1]]
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "most", "sizes"),
+    [(range(5), None, [5]), (range(5), 5, [5]), (range(5), 12, [5, 10, 12]), ((7, 1), 5, [2, 4, 5])],
+)
+def test_rounds_add_as_many_seeds_again(seeds, most, sizes):
+    rounds = plan.rounds(seeds, most)
+    assert [len(each) for each in rounds] == sizes
+    for before, after in itertools.pairwise(rounds):
+        assert after[: len(before)] == before
+    assert rounds[0] == tuple(seeds)
+    assert len(set(rounds[-1])) == len(rounds[-1])
+
+
+def test_fewer_seeds_at_most_than_to_begin_with():
+    with pytest.raises(errors.UserError, match="--until-decided 4 is below the 5 seeds to begin with"):
+        plan.rounds(range(5), 4)

@@ -49,6 +49,21 @@ def test_equal_values_have_no_spread_also_where_rounding_differs():
     assert not statistics.sample([0.2, 0.2 + 1e-9]).has_no_spread
 
 
+@pytest.mark.parametrize(("mean", "margin"), [(0.3, 0.0), (0.1, 0.0), (-0.02, -0.05), (0.05, 0.1), (3.0, 0.0)])
+def test_as_many_values_as_needed_and_no_fewer(mean, margin):
+    of = statistics.Sample(mean, 0.2, 5)
+    n = statistics.needed(of, margin, 0.95)
+    found = {each: stats.t.interval(0.95, each - 1, mean, 0.2 / each**0.5) for each in (n, n - 1) if each > 1}
+    assert not found[n][0] <= margin <= found[n][1]
+    assert n == 2 or found[n - 1][0] <= margin <= found[n - 1][1]
+
+
+def test_what_no_number_of_values_decides():
+    assert statistics.needed(statistics.Sample(1e-6, 1.0, 5), 0.0, 0.95) is None
+    assert statistics.needed(statistics.Sample(0.5, 0.0, 5), 0.0, 0.95) is None
+    assert statistics.needed(statistics.Sample(0.5, math.nan, 1), 0.0, 0.95) is None
+
+
 def test_holm_worked_by_hand():
     # Four hypotheses at 0.05: levels 0.0125, 0.0167, 0.025, 0.05. 0.005 and 0.01 are rejected, 0.03 is not: stop.
     steps = statistics.holm([0.01, 0.04, 0.03, 0.005], 0.05)

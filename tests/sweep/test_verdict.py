@@ -2,6 +2,7 @@ import dataclasses
 import math
 
 import hypothesis
+import numpy as np
 import pandas
 import pytest
 from hypothesis import strategies
@@ -172,3 +173,66 @@ def test_worse_within_the_margin_is_said(deep, noted):
     each = judge_one([deep, deep + 0.001, deep], [0.200, 0.200, 0.201], claim)
     assert each.verdict == "reproduced"
     assert ("significantly worse" in " ".join(each.notes)) == noted
+
+
+LOOKS = (5, 10, 15, 20)
+
+
+def simulated(generator, effects):
+    """Twenty seeds of as many pairs of arms as there are effects; the first arm of a pair is so much worse."""
+    arms = {}
+    for number, effect in enumerate(effects):
+        common = generator.normal(0.3, 0.02, 20)
+        arms[f"a{number}"] = list(common + effect + generator.normal(0, 0.02, 20))
+        arms[f"b{number}"] = list(common + generator.normal(0, 0.02, 20))
+    claims = [Claim(f"{i}", "train/error", {f"a{i}": 1, f"b{i}": -1}) for i in range(len(effects))]
+    return claims, {arm: arm for arm in arms}, runs(**arms)
+
+
+def share(generator, effects, judged, found, trials):
+    """Of how many trials any claim is judged so."""
+    return (
+        sum(any(each.verdict in found for each in judged(*simulated(generator, effects))) for _ in range(trials))
+        / trials
+    )
+
+
+DECIDED = ("reproduced", "contradicted")
+
+
+def test_pure_noise_is_decided_in_at_most_one_case_of_twenty():
+    """Two arms of the same settings, three claims; judged once, and judged whenever seeds were added."""
+    generator = np.random.default_rng(0)
+    once = share(generator, (0, 0, 0), lambda *each: verdict.judge(*each, seeds=range(5)), DECIDED, 300)
+    looks = share(
+        generator, (0, 0, 0), lambda *each: verdict.judge_at_looks(*each, tuple(range(20)), LOOKS), DECIDED, 300
+    )
+    assert once < 0.09  # 0.05 and three standard errors
+    assert looks < 0.09
+
+    def naively(*each):
+        return [one for count in LOOKS for one in verdict.judge(*each, seeds=range(count))]
+
+    assert share(generator, (0, 0, 0), naively, DECIDED, 300) > 0.09  # what the looks' levels are for
+
+
+def test_a_false_claim_is_contradicted_and_a_true_one_reproduced():
+    """The sign swapped: an effect of two deviations of the contrast, five seeds."""
+    generator = np.random.default_rng(1)
+    judged = lambda *each: verdict.judge(*each, seeds=range(5))  # noqa: E731
+    assert share(generator, (-0.06,), judged, ("contradicted",), 200) > 0.9
+    assert share(generator, (-0.06,), judged, ("reproduced",), 200) == 0
+    assert share(generator, (0.06,), judged, ("reproduced",), 200) > 0.9
+
+
+def test_a_claim_keeps_the_verdict_of_the_look_that_decided_it():
+    deep = [0.30, 0.31, 0.32, 0.30, 0.31, 0.1, 0.9, 0.1, 0.9, 0.1]
+    shallow = [0.10] * 10
+    frame = runs(plain56=deep, plain20=shallow)
+    [each] = verdict.judge_at_looks([CLAIM], ROLES, frame, tuple(range(10)), (5, 10))
+    assert (each.verdict, each.n) == ("reproduced", 5)
+    assert each.confidence == 1 - 0.05 / 4
+    [late] = verdict.judge_at_looks([CLAIM], ROLES, runs(plain56=shallow, plain20=shallow), tuple(range(10)), (5, 10))
+    assert (late.verdict, late.n) == ("inconclusive", 10)
+    [early] = verdict.judge_at_looks([CLAIM], ROLES, frame, tuple(range(5)), (5, 10))
+    assert early == each

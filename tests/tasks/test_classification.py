@@ -9,7 +9,7 @@ from scipy import special
 
 from cnnjax import errors
 from cnnjax.ops import augment
-from cnnjax.tasks.classification import Classification
+from cnnjax.tasks.classification import METRICS, Classification
 
 RNG = np.random.default_rng(8)
 MEAN = RNG.uniform(0, 255, (4, 5, 3)).astype(np.float32)
@@ -103,6 +103,29 @@ def test_masked_examples_do_not_count(example):
     )
 
 
+def test_calibration_and_logits_are_those_of_loops(example):
+    """Equal bins of confidence; in each, what is claimed less what is right."""
+    _, _, variables = example
+    rng = np.random.default_rng(0)
+    big = {"image": rng.normal(size=(500, 4, 5, 3)).astype(np.float32), "label": rng.integers(0, 3, 500)}
+    big["mask"] = (np.arange(500) % 7 > 0).astype(np.float32)
+    task = Classification(MEAN, 50.0)
+    found = task.compute(task.loss(Linear(), variables, big, {}, train=False)[1][0])
+    dense = variables["params"]["Dense_0"]
+    logits = big["image"].reshape(500, -1) @ np.asarray(dense["kernel"]) + np.asarray(dense["bias"])
+    bins = [[] for _ in range(15)]
+    for row, label, kept in zip(logits, big["label"], big["mask"], strict=True):
+        if kept:
+            confidence = special.softmax(row).max()
+            bins[min(int(15 * confidence), 14)].append((confidence, row.argmax() == label))
+    total = sum(map(len, bins))
+    expected = sum(abs(sum(c for c, _ in each) - sum(right for _, right in each)) for each in bins) / total
+    np.testing.assert_allclose(found["calibration_error"], expected, rtol=1e-4)
+    gap = (logits.max(-1) - logits.mean(-1))[big["mask"] == 1].mean()
+    np.testing.assert_allclose(found["logit_gap"], gap, rtol=1e-4)
+    assert set(found) == set(METRICS)
+
+
 class TwoHeads(nn.Module):
     """Two linear classifiers, the second an auxiliary one."""
 
@@ -126,7 +149,7 @@ def test_auxiliary_classifiers_and_smoothing_are_of_training_alone(example):
     np.testing.assert_allclose(loss, main + 0.3 * side, rtol=1e-5)
     plain, (evaluated, _) = task.loss(TwoHeads(), variables, batch, {}, train=False)
     np.testing.assert_allclose(plain, -logs[0][np.arange(6), batch["label"]].mean(), rtol=1e-5)
-    assert sums == evaluated
+    assert all(sums[name] == evaluated[name] for name in ("loss", "errors", "count"))
     mask = np.array([1, 0, 1, 1, 0, 1], np.float32)
     kept = {name: value[mask == 1] for name, value in batch.items()}
     masked, subset = (
@@ -159,7 +182,7 @@ def test_only_training_changes_variables(example):
 def test_the_metric_is_a_monoid():
     task = Classification(MEAN, 1.0)
     sums = [
-        dict(zip(("loss", "errors", "count"), map(jnp.float32, each), strict=True))
+        {**task.init(), **dict(zip(("loss", "errors", "count"), map(jnp.float32, each), strict=True))}
         for each in [(5, 1, 4), (3, 2, 8), (7, 0, 2)]
     ]
     equal = lambda one, other: jax.tree.map(np.testing.assert_array_equal, one, other)  # noqa: E731
@@ -167,7 +190,8 @@ def test_the_metric_is_a_monoid():
     equal(task.merge(task.init(), a), a)
     equal(task.merge(a, task.init()), a)
     equal(task.merge(task.merge(a, b), c), task.merge(a, task.merge(b, c)))
-    assert task.compute(task.merge(task.merge(a, b), c)) == {"loss": 15 / 14, "error": 3 / 14}
+    computed = task.compute(task.merge(task.merge(a, b), c))
+    assert (computed["loss"], computed["error"]) == (15 / 14, 3 / 14)
 
 
 def test_the_metric_of_batches_is_that_of_all(example):

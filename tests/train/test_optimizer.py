@@ -15,8 +15,12 @@ from cnnjax.nn import stacking
 from cnnjax.train import optimizer
 
 BASE = {
+    "kind": "sgd",
     "momentum": 0.9,
     "nesterov": False,
+    "second_moment": 0.8,
+    "epsilon": 1e-3,
+    "clip": 0.0,
     "weight_decay": 0.05,
     "decay": "coupled",
     "decay_multipliers": (("kernel$", 1.0), ("(scale|bias)$", 1.0)),
@@ -62,6 +66,64 @@ def test_several_steps_with_a_changing_rate(decay, nesterov):
     for name in shapes:
         np.testing.assert_allclose(params[name], expected[name], rtol=1e-5, atol=1e-6)
     assert np.abs(params["kernel"] - other["kernel"]).max() > 1e-3  # so that the two kinds are told apart
+
+
+def slow_rmsprop(w, gradients, rate):
+    """Szegedy et al. 2015 (Rethinking), §8, as TensorFlow has it: v = m v + η g / √(s + ε), s from one on."""
+    mean, velocity = np.ones(w.shape), np.zeros(w.shape)
+    for g in gradients:
+        mean = 0.8 * mean + 0.2 * g**2
+        velocity = 0.9 * velocity + g / np.sqrt(mean + 1e-3)
+        w = w - rate * velocity
+    return w
+
+
+def slow_adam(w, gradients, rate):
+    """Kingma & Ba 2014, algorithm 1."""
+    first, second = np.zeros(w.shape), np.zeros(w.shape)
+    for t, g in enumerate(gradients, start=1):
+        first, second = 0.9 * first + 0.1 * g, 0.8 * second + 0.2 * g**2
+        w = w - rate * first / (1 - 0.9**t) / (np.sqrt(second / (1 - 0.8**t)) + 1e-3)
+    return w
+
+
+@pytest.mark.parametrize(("kind", "slow"), [("rmsprop", slow_rmsprop), ("adam", slow_adam)])
+def test_the_other_kinds(kind, slow):
+    rng = np.random.default_rng(0)
+    start, gradients = rng.standard_normal((3, 2)), rng.standard_normal((7, 3, 2))
+    transformation = make(lambda step: 0.1, kind=kind, weight_decay=0.0, decay_multipliers=((".", 1.0),))
+    params = {"kernel": jnp.float32(start)}
+    state = transformation.init(params)
+    for each in gradients:
+        changes, state = transformation.update({"kernel": jnp.float32(each)}, state, params)
+        params = optax.apply_updates(params, changes)
+    np.testing.assert_allclose(params["kernel"], slow(start, gradients, 0.1), rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_are_clipped_together_before_they_decay():
+    transformation = make(lambda step: 1.0, clip=1.0, momentum=0.0)
+    params = {"kernel": jnp.array([2.0]), "bias": jnp.array([4.0])}
+    large, small = ({"kernel": jnp.array([3.0 * each]), "bias": jnp.array([4.0 * each])} for each in (1.0, 0.1))
+    for gradients, expected in ((large, (0.6, 0.8)), (small, (0.3, 0.4))):
+        changes, _ = transformation.update(gradients, transformation.init(params), params)
+        np.testing.assert_allclose(
+            [-changes["kernel"][0], -changes["bias"][0]], np.add(expected, (0.1, 0.2)), rtol=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "sdg"}, "unknown optimizer.kind 'sdg'; did you mean sgd"),
+        ({"momentum": 1.0}, "optimizer.momentum is at least 0 and below 1, not 1.0"),
+        ({"second_moment": -0.1}, "optimizer.second_moment is at least 0 and below 1, not -0.1"),
+        ({"epsilon": float("nan")}, "optimizer.epsilon is at least 0, not nan"),
+        ({"clip": -1.0}, "optimizer.clip is at least 0, not -1.0"),
+    ],
+)
+def test_what_is_no_optimiser(changes, message):
+    with pytest.raises(errors.UserError, match=message):
+        make(**changes)
 
 
 def test_an_unknown_kind_of_decay():

@@ -11,6 +11,7 @@ BASE = {
     "learning_rate": 0.1,
     "boundaries": ("32000 steps", "48000 steps"),
     "factor": 0.1,
+    "every": "0 steps",
     "warmup": "0 steps",
     "warmup_learning_rate": 0.01,
 }
@@ -37,6 +38,13 @@ def test_durations_in_epochs_and_examples():
     expected = {0: 0.01, 49: 0.01, 50: 0.1, 74: 0.1, 75: 0.05, 99: 0.05, 100: 0.025}
     changes = {"boundaries": ("7.5 epochs", "3200 examples"), "warmup": "5 epochs", "factor": 0.5}
     assert rates(expected, steps_per_epoch=10, batch_size=32, **changes) == expected
+
+
+def test_the_inceptions():
+    """Szegedy et al. 2015 (Rethinking), §8: 0.045, times 0.94 every two epochs."""
+    expected = {0: 0.045, 19: 0.045, 20: 0.045 * 0.94, 39: 0.045 * 0.94, 200: 0.045 * 0.94**10}
+    changes = {"learning_rate": 0.045, "factor": 0.94, "every": "2 epochs", "boundaries": ()}
+    assert rates(expected, steps_per_epoch=10, **changes) == expected
 
 
 def test_without_boundaries_it_is_constant():

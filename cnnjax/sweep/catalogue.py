@@ -1,0 +1,112 @@
+"""All experiments of a folder, and what became of each: the index of the claims."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from cnnjax import errors
+from cnnjax.sweep import experiment, plan, store, words
+from cnnjax.sweep.experiment import Claim, Experiment
+from cnnjax.sweep.outcome import Outcome, current, summarise
+
+NOT_RUN = "not run"
+CONDITIONS = {"jax": "packages.jax", "flax": "packages.flax", "on": "device", "cores a run:": "cores"}
+"""Word → what of a run's environment a reader of the index must know."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """An experiment at one scale.
+
+    Attributes:
+      experiment: what is asked.
+      scale: its name.
+      outcome: ``None`` if no run is there.
+      conditions: versions and machines of its runs.
+    """
+
+    experiment: Experiment
+    scale: str
+    outcome: Outcome | None = None
+    conditions: str = ""
+
+    def rows(self) -> Iterator[tuple[Claim, str, str]]:
+        """Every claim, what was measured, and the verdict."""
+        if not self.outcome:
+            yield from ((claim, "", NOT_RUN) for claim in self.experiment.claims)
+            return
+        for each in self.outcome.verdicts:
+            measured = f"{words.numbers(each)}, n = {each.n}" if each.n else ""
+            yield each.claim, measured, f"{words.SIGNS[each.verdict]} {each.verdict}" if each.n else NOT_RUN
+
+
+def read(folder: pathlib.Path, runs: pathlib.Path) -> list[Entry]:
+    """Every experiment of a folder at each of its scales, judged by the runs that are there.
+
+    Raises:
+      UserError: the folder has no experiments, or one cannot be read.
+    """
+    paths = sorted(folder.glob("*.py")) if folder.is_dir() else []
+    if not paths:
+        raise errors.UserError(f"{folder}: no experiment's file (*.py) is there")
+    entries = []
+    for path in paths:
+        asked = experiment.load(path)
+        for scale in asked.scales:
+            sweep = plan.last(asked, scale, runs)
+            entries.append(_entry(sweep) if any(sweep.folder.glob("*/seed-*/run.json")) else Entry(asked, scale))
+    return entries
+
+
+def _entry(sweep: plan.Sweep) -> Entry:
+    runs = store.load(sweep.folder)
+    runs = runs[runs["arm"].isin([arm.name for arm in sweep.arms])].reset_index(drop=True)
+    if runs.empty:
+        return Entry(sweep.experiment, sweep.scale_name)
+    ran = runs[current(sweep, runs)]
+    conditions = "; ".join(
+        f"{word} {' / '.join(dict.fromkeys(map(str, ran[f'environment.{key}'].dropna())))}"
+        for word, key in CONDITIONS.items()
+        if f"environment.{key}" in ran
+    )
+    return Entry(sweep.experiment, sweep.scale_name, summarise(sweep, runs), conditions)
+
+
+def table(entries: Sequence[Entry]) -> Table:
+    """For a terminal: a line an experiment and scale, with how many of its claims were judged how."""
+    view = Table(title="experiments")
+    for name in ("experiment", "scale", "question", "arms × seeds", "claims"):
+        view.add_column(name, overflow="fold")
+    for entry in entries:
+        scale = entry.experiment.scales[entry.scale]
+        verdicts = [verdict for _, _, verdict in entry.rows()]
+        counts = ", ".join(f"{verdicts.count(each)} {each}" for each in dict.fromkeys(verdicts))
+        size = f"{len(scale.arms)} × {len(scale.seeds)}"
+        view.add_row(entry.experiment.name, entry.scale, entry.experiment.question, size, counts)
+    return view
+
+
+def markdown(entries: Sequence[Entry]) -> str:
+    """The index as a page: every claim with the paper's number, ours, and the verdict."""
+    lines = [
+        "# Results",
+        "",
+        "Made by `cnnjax experiments --markdown experiments/RESULTS.md` from the runs that were there. A small scale judges",
+        "the direction of a claim, not the paper's numbers. An interval is that of a mean difference over n seeds, at its",
+        "claim's level in Holm's procedure over the claims of its experiment (5 % for all together).",
+    ]
+    for entry in entries:
+        asked = entry.experiment
+        command = entry.outcome.command if entry.outcome else f"cnnjax run {asked.path.parent.name}/{asked.path.name}"
+        lines += ["", f"## {asked.name}, {entry.scale}", "", asked.question, asked.scales[entry.scale].note, ""]
+        lines += [f"`{command}`" + (f" ({entry.conditions})" if entry.conditions else ""), ""]
+        lines += ["| claim | the paper | here | verdict |", "|---|---|---|---|"]
+        for claim, measured, verdict in entry.rows():
+            lines.append("| " + " | ".join(map(_cell, (claim.text, claim.paper, measured, verdict))) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
