@@ -15,11 +15,12 @@ def write(path: pathlib.Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with _named(path), temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with _named(path):
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -62,9 +63,8 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _named(path: pathlib.Path) -> Iterator[None]:
-    """Adds the file's name to an error of writing it, e.g. on a full disk: the system gives none."""
+    """Gives an error of writing a file its name: on a full disk the system gives none, elsewhere that of a temporary file."""
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

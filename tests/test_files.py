@@ -115,3 +115,10 @@ def test_error_of_writing_names_the_file(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "file"
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == f"{path}\n" * 2
+
+
+def test_a_folder_in_the_files_place_is_named(tmp_path):
+    (tmp_path / "x").mkdir()
+    with pytest.raises(OSError, match=r"/x'$"):
+        files.write(tmp_path / "x", b"content")
+    assert [each.name for each in tmp_path.iterdir()] == ["x"]

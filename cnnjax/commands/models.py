@@ -88,6 +88,6 @@ def fields(name: str, words: Sequence[str]) -> dict[str, object]:
         literal = {"true": "True", "false": "False"}.get(text, text)
         try:
             found[key] = text if isinstance(defaults.get(key), str) else ast.literal_eval(literal)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             found[key] = text
     return found

@@ -17,6 +17,7 @@ INTERPOLATIONS = {
 """Name → PIL's; the latter two average over all pixels that a new one covers."""
 
 _WHITE_16 = 65_535
+_LARGEST = 16_384
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +48,19 @@ class Picture:
     def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
             raise errors.unknown("interpolation", self.interpolation, INTERPOLATIONS)
-        if not 0 < min(self.size) <= self.resize:
+        if not all(type(each) is int for each in (*self.size, self.resize)) or self.resize > _LARGEST:
+            limit = f"resize and crop are pixels, at most {_LARGEST:,}"
+            raise errors.UserError(f"{limit}, not {self.resize!r} and {self.crop!r}")
+        if len(self.size) != 2 or not 0 < min(self.size) <= max(self.size) <= _LARGEST or min(self.size) > self.resize:
             raise errors.UserError(f"crop is at least 1 and at most resize ({self.resize}), not {self.crop}")
+        if self.threshold is not None and not (isinstance(self.threshold, int | float) and 0 <= self.threshold <= 1):
+            raise errors.UserError(f"threshold lies in 0 ... 1, not {self.threshold!r}")
         channels = len(self.std)
         if (
             channels not in (1, 3)
             or not all(0 < each < np.inf for each in self.std)
             or np.shape(self.mean) not in ((channels,), (*self.size, channels))
+            or not np.isfinite(np.asarray(self.mean, np.float64)).all()
         ):
             raise errors.UserError("std is 1 or 3 numbers above 0, and mean as many, or one for each pixel")
 

@@ -58,7 +58,29 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise errors.UserError(f"{path} is no file of Keras, damaged, or cut short: {error}") from None
     if not found:
         raise errors.UserError(f"{path} holds no weights of layers")
+    for word in _NUMBERED:
+        found = _from_zero(found, word)
     return found
+
+
+_NUMBERED = ("conv2d", "batch_normalization")
+"""Layers without a name of their own: Keras numbers all of a session, so that a second model's do not begin at zero."""
+
+
+def _from_zero(found: dict[str, np.ndarray], word: str) -> dict[str, np.ndarray]:
+    """With the layers of a word numbered from zero on (whose number is not written), if they are numbered without a gap."""
+    pattern = re.compile(rf"{word}(?:_(\d+))?/")
+    numbers = {name: int(match[1] or 0) for name in found if (match := pattern.match(name))}
+    distinct = set(numbers.values())
+    least = min(distinct, default=0)
+    if not least or distinct != set(range(least, least + len(distinct))):
+        return found
+
+    def renamed(name: str) -> str:
+        number = numbers[name] - least
+        return f"{word}{f'_{number}' if number else ''}/{name.partition('/')[2]}"
+
+    return {renamed(name) if name in numbers else name: array for name, array in found.items()}
 
 
 def _newer(file: Any) -> Iterator[tuple[str, np.ndarray]]:

@@ -24,6 +24,21 @@ SOURCES: dict[str, list[Counterpart]] = {
 READ_ONLY = {"darknet", "keras"}
 """Packages that do not read safetensors."""
 
+FREE = {
+    *(
+        "num_classes",
+        "auxiliary",
+        "dropout",
+        "dropout_after",
+        "auxiliary_dropout",
+        "bn_momentum",
+        "bn_group",
+        "bn_axis",
+    ),
+    *("kernel_init", "std", "dtype", "conv_form", "scan", "keep"),
+}
+"""Fields in which a network may differ from its counterpart and still predict the same from the same weights."""
+
 
 def find(source: str, name: str) -> Counterpart:
     """A package's network, by its name there, or by ours.
@@ -82,9 +97,10 @@ def write(source: str, path: pathlib.Path, record: Record, variables: Mapping[st
             f"weights of {source} are read, not written; written are {', '.join(sorted({*SOURCES} - READ_ONLY))}"
         )
     counterpart = find(source, record.model)
-    model = _network(record.model, record.fields)
-    for field, value in counterpart.fields.items():
-        if getattr(model, field) != value and not field.startswith(("bn_momentum", "dropout")):
+    model, same = _network(record.model, record.fields), _network(counterpart.model, counterpart.fields)
+    for field in models.entry(record.model).fields:
+        value = getattr(same, field)
+        if getattr(model, field) != value and field not in FREE:
             raise errors.UserError(
                 f"{source}'s {counterpart.theirs} has {field} = {value!r}, and these weights have {getattr(model, field)!r}: "
                 "it would compute something else"

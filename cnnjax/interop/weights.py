@@ -19,11 +19,14 @@ from cnnjax.data.picture import Picture
 from cnnjax.interop import convert
 from cnnjax.interop.names import listed
 from cnnjax.nn import stacking
+from cnnjax.nn.network import Network
 
 NAME = "weights.safetensors"
 """Of the file in a run's folder."""
 
 _FORMAT = "cnnjax"
+_LARGEST = 16_384
+"""Pixels, or channels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,17 @@ class Record:
     def create(self) -> nn.Module:
         """The network."""
         return models.create(self.model, **self.fields)
+
+    def check(self) -> None:
+        """Raises a `UserError` where this is the record of no network."""
+        model = self.create()
+        if isinstance(model, Network):
+            model.table()
+        shape, classes = self.input_shape, self.classes
+        if len(shape) != 3 or not all(type(each) is int and 0 < each <= _LARGEST for each in shape):
+            raise errors.UserError(f"images are height × width × channels, not {shape!r}")
+        if classes and (len(classes) != model.num_classes or not all(type(each) is str for each in classes)):
+            raise errors.UserError(f"it names {len(classes)} classes, and the network has {model.num_classes}")
 
 
 class Loaded(NamedTuple):
@@ -127,8 +141,8 @@ def _record(path: pathlib.Path, metadata: Mapping[str, str]) -> Record:
         found = json.loads(metadata["record"])
         picture = Picture(**{key: _tuples(value) for key, value in found.pop("picture").items()})
         record = Record(**{key: _tuples(value) for key, value in found.items()}, picture=picture)
-        record.create()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        record.check()
+    except (errors.UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise errors.UserError(f"{path} is damaged: what it says of its network cannot be read ({error})") from None
     return record
 

@@ -34,6 +34,7 @@ PLACES = {
     "pre": "at its beginning",
     "post": "after the sum and its activation",
     "identity": "on the shortcut",
+    "inside": "after its first 3×3 convolution",
 }
 """Of squeeze-and-excitation in a block. Hu et al. 2017, §6.4 and Fig. 5."""
 
@@ -82,7 +83,9 @@ class _Residual(Network):
             place: (SqueezeExcite(ratio=self.se_ratio),) if self.se_ratio and place == self.se_place else ()
             for place in PLACES
         }
-        return Block((*rows["pre"], *body, *rows["standard"]), kind, features, strides, rows["identity"], rows["post"])
+        first = next(place for place, row in enumerate(body, start=1) if getattr(row, "kernel", 0) == 3)
+        branch = (*rows["pre"], *body[:first], *rows["inside"], *body[first:], *rows["standard"])
+        return Block(branch, kind, features, strides, rows["identity"], rows["post"])
 
     def stages(self, blocks: tuple[int, ...]) -> list[Row]:
         """Stages of so many blocks."""
@@ -197,7 +200,6 @@ for _depth in BLOCKS:
         ResNet if _depth >= 50 else ShallowResNet,
         f"residual network of {_depth} layers; He et al. 2015, §4.1, Table 1",
         depth=_depth,
-        bottleneck=_depth >= 50,
     )
 for _depth in (18, 34):
     registry.register(
@@ -205,6 +207,5 @@ for _depth in (18, 34):
         ShallowResNet,
         f"plain network of {_depth} layers; He et al. 2015, §4.1",
         depth=_depth,
-        bottleneck=False,
         shortcut="none",
     )

@@ -39,6 +39,24 @@ def test_a_cut_file_of_keras(name, tmp_path):
             keras_file.read(path)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [((4, 5, 6), ("", "_1", "_2")), ((0, 1), ("", "_1")), ((2, 4), ("_2", "_4")), ((10, 9), ("_1", ""))],
+)
+def test_layers_that_a_session_has_numbered(numbers, expected, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for number in numbers:
+            file[f"conv2d{f'_{number}' if number else ''}/x/kernel:0"] = np.full(3, number, np.float32)
+        file["conv2d_transpose_7/x/kernel:0"] = np.zeros(3, np.float32)
+    found = keras_file.read(tmp_path / "x.h5")
+    assert {name: array[0] for name, array in found.items()} == {
+        **{f"conv2d{end}/kernel": number for end, number in zip(expected, numbers, strict=True)},
+        "conv2d_transpose_7/kernel": 0,
+    }
+
+
 def test_numbers_that_lie_in_another_file_are_not_read(tmp_path):
     """HDF5 can take a data set's bytes from any file, or assemble it of other files' sets."""
     import h5py

@@ -17,10 +17,27 @@ GOLDEN = json.loads((GOLDENS / "papers.json").read_text())
 RULE = runpy.run_path(str(GOLDENS / "rule.py"))
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN["networks"]))
+DEEP = (
+    "bn_inception_slim",
+    "se_bn_inception",
+    "googlenet ",
+    "inception_v2_rethinking ",
+    "inception_resnet",
+    "vgg11 dense",
+)
+"""Names that begin so take ten seconds and more, and are like others that are not left out of the default run."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(each, marks=pytest.mark.slow if each.startswith(DEEP) else ())
+        for each in sorted(GOLDEN["networks"])
+    ],
+)
 def test_the_network_is_the_papers(name):
     golden = GOLDEN["networks"][name]
-    images = RULE["draw"]("images", (2, golden["side"], golden["side"], 3))
+    images = RULE["draw"]("images", (2, golden["side"], golden["side"], golden["channels"]))
     model = models.create(name.split()[0], num_classes=10, dropout=0.0, **golden["fields"])
     like = convert.shapes(model, images.shape[1:])
     leaves = {
