@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 
@@ -37,5 +38,6 @@ def _normalise(
     x: jax.Array, window: tuple[int, ...], edges: list[tuple[int, int]], k: float, alpha: float, beta: float
 ) -> jax.Array:
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    squares = lax.reduce_window(wide * wide, jnp.zeros((), wide.dtype), lax.add, window, (1,) * x.ndim, edges)
+    # The zero is NumPy's: one that is traced hides from JAX that this is a sum, which it then cannot differentiate.
+    squares = lax.reduce_window(wide * wide, np.zeros((), wide.dtype), lax.add, window, (1,) * x.ndim, edges)
     return (wide * (k + alpha * squares) ** -beta).astype(x.dtype)

@@ -44,3 +44,14 @@ def test_its_derivative():
         step = 1e-5
         ahead, behind = (np.asarray(lrn.across_channels(x + sign * step * along)) for sign in (1, -1))
     np.testing.assert_allclose(found, (ahead - behind) / (2 * step), rtol=1e-7)
+
+
+@pytest.mark.parametrize("normalise", [lrn.across_channels, lrn.within_channel])
+def test_its_gradient_in_a_compiled_program(normalise):
+    """Reverse mode, as training needs it, against differences."""
+    rng = np.random.default_rng(3)
+    x, along, cotangent = rng.standard_normal((3, 1, 4, 3, 6)) * 30
+    with jax.enable_x64(True):
+        gradient = np.asarray(jax.jit(jax.grad(lambda x: (normalise(x) * cotangent).sum()))(x))
+        ahead, behind = (np.asarray(normalise(x + sign * 1e-5 * along)) for sign in (1, -1))
+    np.testing.assert_allclose((gradient * along).sum(), ((ahead - behind) * cotangent).sum() / 2e-5, rtol=1e-6)
