@@ -1,4 +1,4 @@
-"""One network of each module, in numbers: every parameter gets a gradient, and bfloat16 stays near float32."""
+"""One network of each paper, in numbers: every parameter gets a gradient, and bfloat16 stays near float32."""
 
 import re
 
@@ -10,8 +10,8 @@ import pytest
 
 from cnnjax import errors, models
 
-ONE_OF_EACH = sorted({entry.module: name for name, entry in reversed(models.entries().items())}.values())
-"""The first name of each module."""
+ONE_OF_EACH = sorted({entry.module.__module__: name for name, entry in reversed(models.entries().items())}.values())
+"""The first name of each file."""
 
 
 def least(model):
