@@ -129,7 +129,7 @@ def finished(sweep: Sweep) -> dict[tuple[str, int], str]:
             status = _status(arm, seed)
             if status.get("state") == "finished":
                 measured = ", ".join(
-                    f"{key} {_percent(value)}" for key, value in status["summary"].items() if "error" in key
+                    f"{key} {_percent(value)}" for key, value in status["summary"].items() if key.endswith("/error")
                 )
                 lines[arm.name, seed] = (
                     f"{arm.name} seed {seed}: {status['outcome']} after {duration(status['seconds'])}"
