@@ -38,8 +38,8 @@ class Entry:
             yield from ((claim, "", NOT_RUN) for claim in self.experiment.claims)
             return
         for each in self.outcome.verdicts:
-            measured = f"{words.numbers(each)}, n = {each.n}" if each.n else ""
-            yield each.claim, measured, f"{words.SIGNS[each.verdict]} {each.verdict}" if each.n else NOT_RUN
+            measured = f"{words.numbers(each)}, n = {each.n}" if each.n else "; ".join(each.notes)
+            yield each.claim, measured, f"{words.SIGNS[each.verdict]} {each.verdict}"
 
 
 def read(folder: pathlib.Path, runs: pathlib.Path) -> list[Entry]:
@@ -99,9 +99,12 @@ def markdown(entries: Sequence[Entry]) -> str:
     ]
     for entry in entries:
         asked = entry.experiment
-        command = entry.outcome.command if entry.outcome else f"cnnjax run {asked.path.parent.name}/{asked.path.name}"
         lines += ["", f"## {asked.name}, {entry.scale}", "", asked.question, asked.scales[entry.scale].note, ""]
-        lines += [f"`{command}`" + (f" ({entry.conditions})" if entry.conditions else ""), ""]
+        if not entry.outcome:
+            command = f"cnnjax run {asked.path.parent.name}/{asked.path.name} --scale {entry.scale}"
+            lines += [f"Not run: `{command}`, {len(asked.claims)} claims."]
+            continue
+        lines += [f"`{entry.outcome.command}` ({entry.conditions})", ""]
         lines += ["| claim | the paper | here | verdict |", "|---|---|---|---|"]
         for claim, measured, verdict in entry.rows():
             lines.append("| " + " | ".join(map(_cell, (claim.text, claim.paper, measured, verdict))) + " |")

@@ -54,10 +54,18 @@ def test_the_page_has_every_claim_once(folder, monkeypatch, capsys):
     assert "tiny" in printed
     assert "1 not run" in printed
     text = (folder / "RESULTS.md").read_text()
-    assert text.count("| Wide networks have a lower training error. |") == 2
+    assert text.count("| Wide networks have a lower training error. |") == 1
     assert "✓ reproduced |" in text
-    assert "| not run |" in text
-    assert str(folder) not in text
+    assert f"Not run: `cnnjax run {folder.name}/tiny.py --scale small`, 1 claims." in text
+    assert str(folder.parent) not in text
+
+
+def test_what_cannot_be_judged_says_why(folder):
+    text = (folder / "tiny.py").read_text().replace('"train/error", {', f'"{METRIC}", {{')
+    (folder / "tiny.py").write_text(text)
+    [(_, measured, verdict)] = catalogue.read(folder, folder / "runs")[0].rows()
+    assert verdict == "? inconclusive"
+    assert "thin seed 0, 1 completed without a finite value" in measured
 
 
 def test_a_folder_without_experiments(tmp_path):
