@@ -11,6 +11,12 @@ finished run, or a file that `cnnjax weights import` has written; ``dataset`` an
     cnnjax train configs/transfer.py --config.init.weights=resnet50.safetensors --config.dataset.name=flowers \
         --config.dataset.classes='()' --config.dataset.test=valid --config.batch_size=32
 
+``init.head`` begins anew, and ``init.frozen`` holds all else: two patterns of names. Here they are of networks that end in a
+fully connected layer; where the classes are maps of a convolution, they are that convolution's, e.g. for NIN and Darknet-19:
+
+    --config.init.head='^conv3_3/' --config.init.frozen="('^(?!conv3_3)',)"
+    --config.init.head='^conv19/' --config.init.frozen="('^(?!conv19)',)"
+
 The protocol is Géron 2019, chapter 14: the first five epochs train the head alone, with a rate of 0.2; then everything is
 trained with 0.01. Batch normalisation keeps its statistics while the features are held fast, as Keras does. The decay of the
 rates within a phase is left out. Images are normalised as those that the weights were trained on.

@@ -33,7 +33,8 @@ def _models(options: argparse.Namespace, settings: list[str]) -> int:
         ("MACs", "right"),
         ("input", "right"),
     ):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        number = justify == "right"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=number)  # type: ignore[arg-type]
     known = sizes.known()
     for name, entry in sorted(models.entries().items()):
         size = known[name]

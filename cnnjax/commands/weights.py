@@ -61,7 +61,7 @@ def _list(options: argparse.Namespace, settings: list[str]) -> int:
 
     table = Table()
     for name in ("package", "its network", "ours", "with"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for source, counterparts in SOURCES.items():
         for each in counterparts:
             changed = ", ".join(f"{key}={value}" for key, value in each.fields.items())
