@@ -62,5 +62,6 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
 
 
 def _result(path: pathlib.Path, status: dict[str, Any]) -> str:
-    results = ", ".join(f"{name} {value:.4f}" for name, value in status["summary"].items())
+    shown = {name: value for name, value in status["summary"].items() if name.endswith(("/loss", "/error"))}
+    results = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
     return f"{path}: {status['outcome']} at step {status['step']}{', ' if results else ''}{results}"

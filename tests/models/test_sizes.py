@@ -412,7 +412,7 @@ def test_the_head_for_small_images():
 @pytest.mark.parametrize("name", sorted(SIZES))
 def test_any_number_of_classes_and_channels_and_width(name):
     """A quarter of the width: a quarter of a first layer's parameters, a sixteenth of later ones. LeNet-5 has no other."""
-    factor = 1.0 if name == "lenet5" else 0.25
+    factor = {"lenet5": 1.0, "senet154": 0.5}.get(name, 0.25)  # SENet-154 has 64 groups of two maps at the least
     model = models.create(name, num_classes=7, width_factor=factor)
     height, width, channels = model.input_shape
     shape = jax.ShapeDtypeStruct((2, height, width, channels + 1), "float32")

@@ -11,9 +11,12 @@ import pytest
 
 from cnnjax import config as configs
 from cnnjax import data, errors, models
+from cnnjax.tasks.classification import METRICS
 from cnnjax.train import loop
 from cnnjax.train.program import Program
 from cnnjax.train.run import RunFolder
+
+MEASURED = {f"{name}/{metric}" for name in ("train", "test") for metric in METRICS}
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def test_files_of_a_finished_run(undisturbed: RunFolder, program: Program) -> No
     assert status["parameters"] == program.parameters == 4934
     assert [row["step"] for row in undisturbed.metrics()] == [11, 22]
     last = undisturbed.metrics()[-1]
-    assert status["summary"] == {key: last[key] for key in ("train/loss", "train/error", "test/loss", "test/error")}
+    assert status["summary"] == {key: last[key] for key in MEASURED}
     np.testing.assert_allclose([row["lr"] for row in undisturbed.metrics()], [0.02, 0.002], rtol=1e-6)
 
 
@@ -98,8 +101,7 @@ def test_the_devices_are_read_where_something_is_due_and_nowhere_else(program, r
 
 def test_where_and_when_it_is_computed_is_no_part_of_the_metrics(undisturbed: RunFolder) -> None:
     keys = {key for row in undisturbed.metrics() for key in row}
-    assert keys == {"step", "epoch", "lr", "batch/loss", "batch/error",
-                    "train/loss", "train/error", "test/loss", "test/error"}  # fmt: skip
+    assert keys == {"step", "epoch", "lr", "batch/loss", "batch/error", *MEASURED}
 
 
 def test_finished_run_is_left_alone(program, recipe, undisturbed: RunFolder) -> None:

@@ -55,7 +55,7 @@ def stepped(made: Callable[..., Program]) -> Callable[..., tuple[Any, dict[str, 
     def run(*arguments: Any, **execution: Any) -> tuple[Any, dict[str, float]]:
         program = made(*arguments, **execution)
         state, sums = program.run(program.init(0), program.zero(), 0, STEPS)
-        return state, {name: float(value) for name, value in sums.items()}
+        return state, {name: float(value) for name, value in sums.items() if np.ndim(value) == 0}
 
     return run
 
