@@ -38,6 +38,7 @@ NEUTRAL: dict[str, Any] = {
     "model.se_place": "standard",
     "init.weights": "",
     "init.head": "",
+    "init.added": "",
     "init.frozen": (),
     "init.frozen_until": "0 steps",
     "init.freeze_bn": "never",

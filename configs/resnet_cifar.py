@@ -55,7 +55,14 @@ def get_config() -> ml_collections.ConfigDict:
                 "bn_epsilon": 1e-5,
             },
             # What training begins from, and what is held fast at first; see configs/transfer.py.
-            "init": {"weights": "", "head": "", "frozen": (), "frozen_until": "0 steps", "freeze_bn": "never"},
+            "init": {
+                "weights": "",
+                "head": "",
+                "added": "",
+                "frozen": (),
+                "frozen_until": "0 steps",
+                "freeze_bn": "never",
+            },
             "optimizer": {
                 "kind": "sgd",  # or rmsprop, adam
                 "momentum": 0.9,

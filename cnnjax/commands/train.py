@@ -47,7 +47,7 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
         else [(folder, base)]
     )
     with compiler.keeping_programs(base, process.say), signals.noted() as stopped:
-        program = Program(base, process.say)
+        program = Program(base, process.say, run=runs[0][0])
         for path, config in runs:
             if stopped():
                 return loop.EXIT_INTERRUPTED

@@ -42,6 +42,8 @@ class Form:
 
 BINARY = Form("cifar-10-batches-bin", "cifar-10-binary.tar.gz", ".bin")
 PYTHON = Form("cifar-10-batches-py", "cifar-10-python.tar.gz", "")
+WANTED = f"{BINARY.archive} or {PYTHON.archive} (packed or unpacked)"
+DOWNLOAD = URL, BINARY.archive, MD5
 
 
 def find(source: Path) -> tuple[Form, Path] | None:

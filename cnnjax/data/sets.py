@@ -22,11 +22,12 @@ from cnnjax.errors import UserError
 
 @dataclass(frozen=True)
 class Ours:
-    """A builder of ours, known without importing TFDS."""
+    """A builder of ours, known without importing TFDS; ``files`` knows the original files, where they are not shipped."""
 
     module: str
     cls: str
     version: tuple[int, int, int]
+    files: str = ""
 
     def load(self) -> Any:
         """The builder's class."""
@@ -34,8 +35,10 @@ class Ours:
 
 
 BUILDERS = {
-    "cifar10": Ours("cnnjax.data.cifar10", "Cifar10", (1, 0, 0)),
+    "cifar10": Ours("cnnjax.data.cifar10", "Cifar10", (1, 0, 0), "cnnjax.data.cifar10_files"),
     "digits": Ours("cnnjax.data.digits", "Digits", (1, 0, 0)),
+    "fashion_mnist": Ours("cnnjax.data.idx", "FashionMnist", (1, 0, 0), "cnnjax.data.idx_files"),
+    "mnist": Ours("cnnjax.data.idx", "Mnist", (1, 0, 0), "cnnjax.data.idx_files"),
 }
 WHITE = {"digits": 16}
 """Sets whose pixels do not reach to 255 → the largest value of one."""
@@ -120,11 +123,13 @@ def require(name: str, data_dir: str | os.PathLike | None = None) -> prepared.Pr
     root = prepared.resolve_data_dir(data_dir)
     if found := _choose(name, root):
         return found
-    if name == "digits" or (name == "cifar10" and _cifar10_original(_manual_dir(root))):
+    if name not in BUILDERS:
+        raise _not_prepared(name, root)
+    files = _files(name) if BUILDERS[name].files else None
+    # Files of other sets may have the same names as those that cannot be fetched: these are read where the user says.
+    if not files or (files.DOWNLOAD and files.find(_manual_dir(root))):
         return prepare(name, root)
-    if name == "cifar10":
-        raise _cifar10_missing(root, "is not prepared")
-    raise _not_prepared(name, root)
+    raise _originals_missing(name, root, "is not prepared")
 
 
 @contextlib.contextmanager
@@ -173,42 +178,43 @@ def _manual_dir(root: Path) -> Path:
 
 
 def _build_ours(name: str, root: Path, source: str | os.PathLike | None) -> None:
-    files = {"source": _cifar10_source(root, source)} if name == "cifar10" else {}
+    files = {"source": _source(name, root, source)} if BUILDERS[name].files else {}
     try:
         _run_builder(BUILDERS[name].load()(data_dir=root, file_format="array_record", **files), None)
     except RuntimeError as error:  # how array_record says that it cannot write
         raise OSError(str(error)) from error
 
 
-def _cifar10_original(folder: Path) -> bool:
-    from cnnjax.data import cifar10_files
+def _files(name: str) -> Any:
+    """What knows a set's original files: ``find``, ``WANTED`` and ``DOWNLOAD``."""
+    return importlib.import_module(BUILDERS[name].files)
 
-    return cifar10_files.find(folder) is not None
 
-
-def _cifar10_source(root: Path, source: str | os.PathLike | None) -> Path:
-    """Where the original files are, fetched if need be."""
-    from cnnjax.data import cifar10_files
+def _source(name: str, root: Path, source: str | os.PathLike | None) -> Path:
+    """Where the original files are, fetched if need be, and if they can be."""
     from cnnjax.data.fetch import fetch
 
-    place = Path(source).expanduser() if source else _manual_dir(root)
-    if cifar10_files.find(place):
+    files, place = _files(name), Path(source).expanduser() if source else _manual_dir(root)
+    if not source and not files.DOWNLOAD:
+        raise _originals_missing(name, root, "is prepared from its original files, which are not fetched")
+    if files.find(place):
         return place
     if source:
-        raise _cifar10_missing(root, f"has no original files in {place}")
+        raise _originals_missing(name, root, f"has no original files in {place}")
     try:
-        return fetch(cifar10_files.URL, place / cifar10_files.BINARY.archive, cifar10_files.MD5)
+        address, archive, checksum = files.DOWNLOAD
+        return fetch(address, place / archive, checksum)
     except UserError as error:
-        raise _cifar10_missing(root, str(error)) from error
+        raise _originals_missing(name, root, str(error)) from error
 
 
-def _cifar10_missing(root: Path, problem: str) -> UserError:
-    from cnnjax.data.cifar10_files import BINARY, PYTHON
-
+def _originals_missing(name: str, root: Path, problem: str) -> UserError:
+    files, command = _files(name), f"`cnnjax data prepare {name} --from FOLDER`"
+    if not files.DOWNLOAD:
+        return UserError(f"{name}: {problem}; put {files.WANTED} into a folder and run {command}")
     return UserError(
-        f"cifar10: {problem}; put {BINARY.archive} or {PYTHON.archive} (packed or unpacked) into {_manual_dir(root)} "
-        f"and run `cnnjax data prepare cifar10`, or, if it is in another folder, "
-        f"`cnnjax data prepare cifar10 --from FOLDER`"
+        f"{name}: {problem}; put {files.WANTED} into {_manual_dir(root)} and run `cnnjax data prepare {name}`, or, if it is in "
+        f"another folder, {command}"
     )
 
 

@@ -121,11 +121,13 @@ def read_safetensors(path: pathlib.Path) -> tuple[dict[str, str], dict[str, np.n
     """Metadata and arrays of a safetensors file.
 
     Raises:
-      UserError: it is damaged, cut short, or something else.
+      UserError: there is none, or it is damaged, cut short, or something else.
     """
     try:
         with safetensors.safe_open(path, "numpy") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise errors.UserError(f"there is no file {path}") from None
     except safetensors.SafetensorError as error:
         raise errors.UserError(f"{path} is no safetensors file, damaged, or cut short: {error}") from None
 

@@ -56,6 +56,7 @@ class Scale:
       seeds: the seeds that every arm is run with.
       overrides: what all arms of this scale change in the recipe.
       note: why this size, and what hardware it wants.
+      recipes: arm → path of its recipe, for arms that start from another one than ``config``.
     """
 
     config: str
@@ -64,6 +65,7 @@ class Scale:
     seeds: Sequence[int]
     overrides: Overrides = dataclasses.field(default_factory=dict)
     note: str = ""
+    recipes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,9 @@ class Experiment:
         self._check("an experiment", "scale", self.scales)
         for name, scale in self.scales.items():
             self._check(f"the scale {name!r}", "arm", scale.arms)
+            for arm in scale.recipes:
+                if arm not in scale.arms:
+                    raise errors.unknown(f"arm with a recipe of its own, in the scale {name!r}:", arm, scale.arms)
             if not scale.seeds:
                 raise errors.UserError(f"the scale {name!r} has no seeds; there is at least one")
         for claim in self.claims:

@@ -11,6 +11,7 @@ from cnnjax import config as configs
 from cnnjax import errors, files
 from cnnjax.sweep import record
 from cnnjax.sweep.experiment import Experiment, Scale
+from cnnjax.train import transfer
 from cnnjax.train.run import RunFolder, read_json
 
 MARKER = "experiment.json"
@@ -28,6 +29,7 @@ class Arm:
       config: the recipe with these changes; its ``seed`` is not yet set.
       folder: of the arm; a run's is ``seed-<s>`` in it.
       seeds: of its runs.
+      source: the arm whose weights it begins with, seed by seed; empty for none.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Arm:
     config: configs.ConfigDict
     folder: pathlib.Path
     seeds: Sequence[int]
+    source: str = ""
 
     def run(self, seed: int) -> tuple[RunFolder, configs.ConfigDict]:
         """The folder and the settings of one run."""
@@ -156,16 +159,27 @@ def make(
       UserError: an unknown scale or setting, or a value of the wrong type.
     """
     scale_name, scale = experiment.scale(scale_name)
-    recipe = experiment.path.parent / scale.config
-    base = configs.load(recipe)
     folder = runs / experiment.name / scale_name
-    arms = []
+    arms: dict[str, Arm] = {}
+    recipes = {name: experiment.path.parent / scale.recipes.get(name, scale.config) for name in scale.arms}
+    bases = {recipe: configs.load(recipe) for recipe in dict.fromkeys(recipes.values())}
     for name, changes in scale.arms.items():
+        base = bases[recipes[name]]
         merged = {**scale.overrides, **changes}
         merged |= configs.parse(configs.override(base, merged), overrides)
         config = configs.override(base, merged)
-        arms.append(Arm(name, recipe, merged, config, folder / name, tuple(seeds or scale.seeds)))
-    return Sweep(experiment, scale_name, scale, folder, arms, tuple(seeds), tuple(overrides), tuple(looks))
+        source = transfer.ARM.fullmatch(config.init.weights)
+        if source and source[1] not in arms:
+            raise errors.unknown(f"arm that {name!r} begins with (those before it):", source[1], arms)
+        if source:
+            # With what the other arm is: where its settings change, this one's do.
+            merged["init.weights"] = f"arm:{source[1]}@{configs.digest(arms[source[1]].config)}"
+            config = configs.override(base, merged)
+        origin = source[1] if source else ""
+        arms[name] = Arm(name, recipes[name], merged, config, folder / name, tuple(seeds or scale.seeds), origin)
+    return Sweep(
+        experiment, scale_name, scale, folder, tuple(arms.values()), tuple(seeds), tuple(overrides), tuple(looks)
+    )
 
 
 def rounds(seeds: Sequence[int], most: int | None) -> list[tuple[int, ...]]:

@@ -9,7 +9,7 @@ from rich.live import Live
 
 from cnnjax import signals
 from cnnjax.sweep import progress, workers
-from cnnjax.sweep.plan import Sweep
+from cnnjax.sweep.plan import Arm, Sweep
 from cnnjax.train.loop import Interrupted
 from cnnjax.train.run import folder_lock
 
@@ -62,9 +62,9 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
         with signals.noted() as stopped, _display(sweep, console) as show:
             try:
                 while (waiting and not stopped()) or active:
-                    while waiting and free and not stopped():
-                        arm, pending = waiting.pop(0)
-                        active.append(workers.start(arm, pending, free.pop()))
+                    while free and not stopped() and (ready := _ready(waiting, active)):
+                        waiting.remove(ready)
+                        active.append(workers.start(*ready, free.pop()))
                     if stopped() > told:
                         # The first time they are asked to save. One that has saved answers a second signal by dying of it,
                         # and the second time that is what is wanted.
@@ -86,6 +86,15 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
         if stopped() and any(arm.pending() for arm in sweep.arms):
             raise Interrupted
     return failures
+
+
+Waiting = list[tuple[Arm, list[int]]]
+
+
+def _ready(waiting: Waiting, active: list[workers.Worker]) -> tuple[Arm, list[int]] | None:
+    """The first arm whose source is not still to be trained; where that has failed, the arm says so by failing itself."""
+    undone = {arm.name for arm, _ in waiting} | {worker.arm.name for worker in active}
+    return next((each for each in waiting if each[0].source not in undone), None)
 
 
 @contextmanager

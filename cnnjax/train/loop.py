@@ -134,7 +134,7 @@ def _train(
             done, tree = restored
             state, sums = tree["state"], tree["sums"]
         else:
-            done, state, sums = 0, program.init(config.seed), program.zero()
+            done, state, sums = 0, program.init(config.seed, folder.path), program.zero()
         folder.cut(done)
         logged_at, logged_step, rate = time.monotonic(), done, 0.0
         row: dict[str, float] = {}

@@ -4,6 +4,7 @@ Seeds of one configuration share a program, and so compile once.
 """
 
 import functools
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,6 +38,7 @@ class Program:
       config: the recipe; its ``seed`` is not used here.
       say: takes one line for the user.
       sets: ``"train"`` and ``"test"``, where they are not to be loaded by their name.
+      run: the folder of a run with this configuration, if ``init.weights`` names another arm's.
 
     Attributes:
       notes: what a reader of the result must know beside the settings.
@@ -45,7 +47,7 @@ class Program:
       compiler_options: see `cnnjax.train.compiler`.
       classes: their names.
       network: name and fields of the model.
-      begin: what is known of the weights that it begins with, and these; ``None`` where all begin anew.
+      begin: what is known of the weights that it begins with; ``None`` where all begin anew.
       white: the largest value of a pixel.
       steps_per_epoch: the training set is seen once in as many steps.
       steps: of the whole run.
@@ -59,6 +61,7 @@ class Program:
         config: configs.ConfigDict,
         say: Callable[[str], None] = lambda line: None,
         sets: Mapping[str, data.Arrays] | None = None,
+        run: pathlib.Path | None = None,
     ):
         self.config = config
         self.notes: list[str] = []
@@ -93,14 +96,14 @@ class Program:
         if flip != config.task.flip:
             note(f"task.flip is off: mirrored images of {config.dataset.name} are no longer of their class")
         self.white = train.white
-        self._head = config.init.head
-        self.begin = weights.read(config.init.weights) if config.init.weights else None
-        mean, scale = _given(self.begin[0].picture, train) if self.begin else _statistics(train.images)
+        transfer.check(config.init)
+        self.begin = weights.read(transfer.source(config.init.weights, run))[0] if config.init.weights else None
+        mean, scale = _given(self.begin.picture, train) if self.begin else _statistics(train.images)
         self.task = Classification(
             mean, scale, config.task.pad, flip, config.task.label_smoothing, config.task.auxiliary_weight
         )
 
-        self.network = transfer.network(config, train.num_classes, self.begin[0] if self.begin else None)
+        self.network = transfer.network(config, train.num_classes, self.begin)
         model = models.create(self.network[0], **self.network[1])
         if execution.accumulate < 1:
             raise errors.UserError(f"execution.accumulate is at least 1, not {execution.accumulate}")
@@ -175,14 +178,16 @@ class Program:
             raise errors.UserError(f"{name} is at least one step, not {text!r}")
         return found
 
-    def init(self, seed: int) -> state.TrainState:
-        """The state before the first step."""
+    def init(self, seed: int, run: pathlib.Path | None = None) -> state.TrainState:
+        """The state before the first step; ``run`` is the run's folder, if ``init.weights`` names another arm's."""
         if not 0 <= seed < 2**31:
             raise errors.UserError(f"a seed lies in 0 ... 2^31 - 1, not {seed}")
         begun = self._init_compiled(jnp.int32(seed))
         if self.begin:
             fresh = {"params": begun.params, "batch_stats": begun.batch_stats}
-            variables = transfer.begun(fresh, self.begin[1], self._head)
+            taken = weights.read(transfer.source(self.config.init.weights, run))[1]
+            init = self.config.init
+            variables = transfer.begun(fresh, taken, init.head, init.added, self.model.bn_epsilon)
             begun = begun.replace(params=variables["params"], batch_stats=variables.get("batch_stats", {}))
         return self.layout.put(begun)
 

@@ -34,7 +34,8 @@ def test_every_arm_of_every_scale_is_valid(path, tmp_path):
             assert arm.config.is_locked
             models.create(**arm.config.model, num_classes=10)
             flat = configs.flatten(arm.config)
-            assert {key: flat[key] for key in scale.arms[arm.name]} == dict(scale.arms[arm.name])
+            found = {key: str(flat[key]).split("@")[0] if key == "init.weights" else flat[key] for key in flat}
+            assert {key: found[key] for key in scale.arms[arm.name]} == dict(scale.arms[arm.name])
             for duration in (arm.config.duration, arm.config.schedule.warmup, *arm.config.schedule.boundaries):
                 configs.steps(duration, 44, 32)
 

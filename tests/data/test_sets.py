@@ -73,16 +73,17 @@ def test_an_unknown_name_gets_the_nearest(tmp_path):
     _one_line(error)
     with pytest.raises(UserError, match="did you mean mnist"):
         prepare("mnits", tmp_path)
-    with pytest.raises(UserError, match=r"unknown data set '\.\./x'; available: cifar10, digits"):
+    with pytest.raises(UserError, match=r"unknown data set '\.\./x'; available: cifar10, digits, fashion_mnist, mnist"):
         prepare("../x", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_set_of_tfds_that_is_absent_says_what_to_run(tmp_path, monkeypatch):
     _pretend_tensorflow(monkeypatch, present=False)
-    for ask in (lambda: load("mnist", "train", tmp_path), lambda: prepare("mnist", tmp_path)):
+    for ask in (lambda: load("svhn_cropped", "train", tmp_path), lambda: prepare("svhn_cropped", tmp_path)):
         with pytest.raises(
-            UserError, match=r"'mnist' is not prepared .*pip install -e '\.\[tensorflow\]'.*`cnnjax data prepare mnist`"
+            UserError,
+            match=r"'svhn_cropped' is not prepared .*pip install -e '\.\[tensorflow\]'.*`cnnjax data prepare svhn_cropped`",
         ):
             ask()
 
@@ -91,8 +92,8 @@ def test_without_a_network_tfds_is_not_even_asked(tmp_path, monkeypatch):
     _pretend_tensorflow(monkeypatch, present=True)
     monkeypatch.setattr("cnnjax.data.fetch.reachable", lambda url: False)
     monkeypatch.setattr(tfds, "builder", lambda *a, **k: pytest.fail("TFDS was asked"))
-    with pytest.raises(UserError, match="cannot prepare mnist: no network") as error:
-        prepare("mnist", tmp_path)
+    with pytest.raises(UserError, match="cannot prepare svhn_cropped: no network") as error:
+        prepare("svhn_cropped", tmp_path)
     _one_line(error)
 
 
@@ -110,10 +111,10 @@ def _write_info(folder: Path, **info) -> None:
 
 
 def test_a_set_stored_as_tfrecord_says_how_to_convert_it(tmp_path):
-    folder = tmp_path / "mnist" / "3.0.1"
+    folder = tmp_path / "svhn_cropped" / "3.0.1"
     _write_info(folder, fileFormat="tfrecord")
     with pytest.raises(UserError, match="stored as tfrecord, expected array_record") as error:
-        load("mnist", "train", tmp_path)
+        load("svhn_cropped", "train", tmp_path)
     message = _one_line(error)
     assert f"convert_format --dataset_version_dir={folder} --out_file_format=array_record" in message
 

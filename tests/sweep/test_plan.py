@@ -234,3 +234,24 @@ def test_rounds_add_as_many_seeds_again(seeds, most, sizes):
 def test_fewer_seeds_at_most_than_to_begin_with():
     with pytest.raises(errors.UserError, match="--until-decided 4 is below the 5 seeds to begin with"):
         plan.rounds(range(5), 4)
+
+
+def test_an_arm_that_begins_with_another(make) -> None:
+    """It knows the other's settings by their digest: where those change, its own run is another."""
+    later = {"init.weights": "arm:wide", "model.width": 3}
+    first, same, changed = (
+        make(arms={"later": later, **more}).arms[2] for more in ({}, {}, {"wide": {"model.width": 3, "task.pad": 0}})
+    )
+    assert (first.name, first.source) == ("later", "wide")
+    assert first.digest(0) == same.digest(0) != changed.digest(0)
+    assert make().arms[1].source == ""
+    name, _, digest = first.overrides["init.weights"].partition("@")
+    assert name == "arm:wide"
+    assert len(digest) == 12
+
+
+def test_an_arm_begins_with_one_before_it(make) -> None:
+    with pytest.raises(
+        errors.UserError, match=r"unknown arm that 'later' begins with .* 'later'; available: thin, wide"
+    ):
+        make(arms={"later": {"init.weights": "arm:later"}})

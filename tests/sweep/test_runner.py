@@ -288,3 +288,26 @@ def test_killed_three_times(start, finished, tmp_path: pathlib.Path) -> None:
     assert process.returncode == 0, output
     assert "bit-exact" not in "".join(log.read_text() for log in folder.glob("*/worker.log"))
     assert_same(folder, finished[0].folder, (0, 1))
+
+
+def test_an_arm_waits_for_the_one_that_it_begins_with(write_experiment, tmp_path: pathlib.Path) -> None:
+    """Although it is the longest, and a worker is free; and each seed begins with the run of the same seed."""
+    still = {"schedule.learning_rate": 0.0, "init.freeze_bn": "always", "duration": "2 epochs"}
+    later = {"model.width": 3, "init.weights": "arm:wide", **still}
+    sweep = load(write_experiment(tmp_path, arms={"later": later}))
+    failures, _ = run(sweep, 3)
+    assert failures == []
+    table = store.load(sweep.folder).set_index(["arm", "seed"])
+    for seed in (0, 1):
+        assert table.loc["later", seed]["train/loss"] == table.loc["wide", seed]["train/loss"]
+    assert table.loc["later", 0]["train/loss"] != table.loc["later", 1]["train/loss"]
+
+
+def test_an_arm_whose_source_has_failed_says_so(write_experiment, tmp_path: pathlib.Path) -> None:
+    arms = {"wide": {"model.width": 3, "optimizer.decay_multipliers": (("nothing", 1.0),)}}
+    later = {"model.width": 3, "init.weights": "arm:wide"}
+    sweep = load(write_experiment(tmp_path, arms={**arms, "later": later}))
+    failures, _ = run(sweep)
+    assert [failure.partition(":")[0] for failure in failures] == ["wide", "later"]
+    assert "no" in failures[1]
+    assert set(store.load(sweep.folder).query("state == 'finished'")["arm"]) == {"thin"}

@@ -1,5 +1,6 @@
 """Training that begins from other weights."""
 
+import functools
 import itertools
 import json
 import pathlib
@@ -246,3 +247,68 @@ def test_from_a_run_by_the_command_line(tmp_path, capsys, monkeypatch):
     assert cli.main(["predict", "twelve.png", "--run", "high", "--top", "5", "--json"]) == 0
     top = json.loads(capsys.readouterr().out)["top"]
     assert {each["class"] for each in top} == set("56789")
+
+
+def trained_like(tree, seed=3):
+    """Variables with statistics, scales and offsets that no fresh network has."""
+    rng = np.random.default_rng(seed)
+    draws = {
+        "mean": lambda leaf: rng.normal(size=leaf.shape),
+        "var": lambda leaf: rng.uniform(0.3, 3, leaf.shape),
+        "scale": lambda leaf: rng.uniform(0.5, 2, leaf.shape),
+        "bias": lambda leaf: rng.normal(size=leaf.shape),
+    }
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: np.float32(draws.get(path[-1].key, np.asarray)(leaf)), tree
+    )
+
+
+@pytest.mark.parametrize("scan", [False, True])
+@pytest.mark.parametrize(("shortcut", "added"), [("none", "identity"), ("A", "zero branch"), ("A", "identity")])
+def test_a_deep_network_that_is_a_shallow_one(shortcut, added, scan):
+    """He et al. 2015, §1: added layers that are identities leave the function as it is, to the last bit.
+
+    A scanned stage is compiled as a whole, which may round other products than layer by layer: to float precision there.
+    """
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(16, 8, 8, 1)), jnp.float32)
+    shallow = trained_like(variables(shortcut=shortcut))
+    fresh = variables(depth=26, shortcut=shortcut, scan=scan, seed=5)
+    epsilon = 1e-5
+    begun = transfer.begun(fresh, shallow, "", added, epsilon)
+
+    def logits(depth, values, train=False):
+        model = models.create("resnet_cifar", **{**FIELDS, "depth": depth, "shortcut": shortcut, "scan": scan})
+        found = model.apply(values, images, train=train, mutable=["batch_stats"] if train else False)
+        return np.asarray((found[0] if train else found)[0])
+
+    equal = functools.partial(np.allclose, rtol=1e-5, atol=1e-5) if scan else np.array_equal
+    same = equal(logits(26, begun), logits(14, shallow))
+    # With a shortcut an identity branch adds the input once more: only a branch of zero is nothing.
+    assert same == ((shortcut, added) != ("A", "identity"))
+    if added == "zero branch":  # also as it is trained: what is normalised to begin with is multiplied by zero
+        assert equal(logits(26, begun, train=True), logits(14, shallow, train=True))
+    assert not equal(logits(26, fresh), logits(14, shallow))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"init.added": "zero"}, "unknown init.added 'zero'; available: .*zero branch"),
+        ({"init.added": "identity", "init.weights": ""}, "there are no init.weights"),
+        (
+            {"init.weights": "arm:low"},
+            "init.weights is 'arm:low', an arm of a sweep; a run by itself takes a path there",
+        ),
+        ({"init.weights": "nowhere"}, "there is no file nowhere"),
+    ],
+)
+def test_where_weights_cannot_come_from(changes, message, begin):
+    with pytest.raises(errors.UserError, match=message):
+        Program(recipe(begin, **changes))
+
+
+def test_an_arms_run_is_that_of_the_same_seed():
+    run = pathlib.Path("runs/x/digits/high/seed-3")
+    assert transfer.source("arm:low", run) == transfer.source("arm:low@0123456789ab", run)
+    assert transfer.source("arm:low", run) == pathlib.Path("runs/x/digits/low/seed-3")
+    assert transfer.source("runs/low", run) == pathlib.Path("runs/low")

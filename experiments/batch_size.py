@@ -1,0 +1,53 @@
+"""Batch size: how many examples, and how many steps, does it take to a training error?
+
+cnnjax run experiments/batch_size.py    # embedded digits, minutes on two CPU cores
+"""
+
+from cnnjax.sweep.experiment import Claim, Experiment, Scale
+
+# The rate follows the batch (0.02 for 32); the last arm keeps the rate of the smallest.
+ARMS = {
+    f"b{batch}": {
+        "batch_size": batch,
+        "schedule.learning_rate": 0.02 * batch / 32,
+        "execution.steps_per_dispatch": 1437 // batch,
+    }
+    for batch in (16, 32, 64, 128)
+} | {"b128-small-rate": {"batch_size": 128, "schedule.learning_rate": 0.01, "execution.steps_per_dispatch": 11}}
+ROLES = {name: name for name in ARMS if name not in ("b64",)}
+
+experiment = Experiment(
+    question="How many epochs does it take to a training error, by batch size?",
+    source="Goyal et al.: Accurate, Large Minibatch SGD (2017), §2.1, for the rate; He et al. 2015, §3.4, for the recipe",
+    scales={
+        "digits": Scale(
+            config="../configs/resnet_cifar_digits.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(5),
+            overrides={"evaluation.every": "0.5 epochs"},
+            note="ResNet-20 of the CIFAR family on 8×8 digits, 15 epochs, rates in proportion to the batch.",
+        ),
+    },
+    claims=(
+        Claim(
+            "A batch of 128 takes more epochs to 5 % training error than one of 16.",
+            "epochs to train/error 0.05",
+            {"b128": 1, "b16": -1},
+            paper="Not in the papers.",
+        ),
+        Claim(
+            "With the rate in proportion it takes fewer than with the rate of the smallest batch.",
+            "epochs to train/error 0.05",
+            {"b128-small-rate": 1, "b128": -1},
+            paper="Linear scaling rule (Goyal et al., §2.1).",
+        ),
+        Claim(
+            "With the rate in proportion the test error is no higher than with a quarter of the batch (by over one point).",
+            "test/error",
+            {"b32": 1, "b128": -1},
+            above=-0.01,
+            paper="Goyal et al., Fig. 1: ImageNet top-1 of ResNet-50 within about a quarter of a point up to 8192.",
+        ),
+    ),
+)

@@ -1,0 +1,70 @@
+"""Inception modules: what do 1×1 reductions cost, and what do auxiliary classifiers do?
+
+cnnjax run experiments/inception_modules.py    # embedded digits, minutes on two CPU cores
+"""
+
+from cnnjax.sweep.experiment import Claim, Experiment, Scale
+
+ARMS = {
+    "none": {},
+    "naive": {"model.reduced": False},
+    "lower": {"model.auxiliary": "first"},
+    "upper": {"model.auxiliary": "second"},
+    "both": {"model.auxiliary": "both"},
+    "both-no-dropout": {"model.auxiliary": "both", "model.auxiliary_dropout": 0.0},
+    "plain-none": {"model.batch_norm": False},
+    "plain-both": {"model.batch_norm": False, "model.auxiliary": "both"},
+}
+ROLES = {name: name for name in ARMS if name not in ("lower", "both-no-dropout")}
+
+experiment = Experiment(
+    question="What do 1×1 reductions cost, and what do auxiliary classifiers do?",
+    source=(
+        "Szegedy et al.: Going Deeper with Convolutions (2014), §4 and §5; Rethinking the Inception Architecture (2015), §4"
+    ),
+    scales={
+        "digits": Scale(
+            config="../configs/googlenet_digits.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(5),
+            note="GoogLeNet for small images at an eighth of its width, on digits enlarged to 16×16, 10 epochs.",
+        ),
+    },
+    claims=(
+        Claim(
+            "Modules with 1×1 reductions are no worse in test error than naive ones, which have several times their products "
+            "(by more than one point).",
+            "test/error",
+            {"naive": 1, "none": -1},
+            above=-0.01,
+            paper="No measurement; §4: reductions where computation would grow too much otherwise.",
+        ),
+        Claim(
+            "Auxiliary classifiers do not speed up early training: no more epochs to 25 % training error without them.",
+            "epochs to train/error 0.25",
+            {"both": 1, "none": -1},
+            above=-0.25,
+            paper="Rethinking, §4: training with and without looks the same until both are nearly as good as they get.",
+        ),
+        Claim(
+            "In the end both of them lower the test error.",
+            "test/error",
+            {"none": 1, "both": -1},
+            paper="Going Deeper, §5: about 0.5 points of top-5, and one of them is enough.",
+        ),
+        Claim(
+            "The lower one can go: the upper one alone is no worse than both (by more than one point).",
+            "test/error",
+            {"both": 1, "upper": -1},
+            above=-0.01,
+            paper="Rethinking, §4: the lower branch could be removed without any adverse effect.",
+        ),
+        Claim(
+            "Without batch normalisation they get the gradient to the lower layers: training error is lower with them.",
+            "train/error",
+            {"plain-none": 1, "plain-both": -1},
+            paper="Going Deeper, §5, in words; Rethinking, §4, disputes it.",
+        ),
+    ),
+)

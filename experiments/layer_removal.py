@@ -1,0 +1,67 @@
+"""Which layers does AlexNet need?
+
+cnnjax run experiments/layer_removal.py    # embedded digits, minutes on two CPU cores
+"""
+
+from cnnjax.sweep.experiment import Claim, Experiment, Scale
+
+ARMS = {
+    "full": {},
+    "without-3-4": {"model.without": "conv3,conv4"},
+    "without-7": {"model.without": "fc7"},
+    "without-6-7": {"model.without": "fc6,fc7"},
+    "without-3-4-6-7": {"model.without": "conv3,conv4,fc6,fc7"},
+    "fc2048": {"model.hidden": 2048},
+    "fc8192": {"model.hidden": 8192},
+}
+ROLES = {name: name for name in ARMS}
+
+experiment = Experiment(
+    question="Which layers does AlexNet need, and how wide must the fully connected ones be?",
+    source="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks (2013), §4.3, Table 3",
+    scales={
+        "digits": Scale(
+            config="../configs/alexnet_digits.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(5),
+            note=(
+                "AlexNet at an eighth of its width, on digits enlarged to 67×67, 15 epochs. After the last pool one pixel is "
+                "left, so that the sixth layer has few parameters here, and most of them in the paper."
+            ),
+        ),
+    },
+    claims=(
+        Claim(
+            "Without layers 3, 4, 6 and 7 the test error is far higher than with all of them.",
+            "test/error",
+            {"without-3-4-6-7": 1, "full": -1},
+            paper="Validation top-1: 71.3 % and 40.5 %.",
+        ),
+        Claim(
+            "More than what the two pairs cost one by one: it is the depth that counts.",
+            "test/error",
+            {"without-3-4-6-7": 1, "full": 1, "without-3-4": -1, "without-6-7": -1},
+            paper="Validation top-1: 30.8 points for all four, 4.9 for layers 3 and 4, 4.3 for 6 and 7.",
+        ),
+        Claim(
+            "Layer 7 alone is not needed: without it the test error is no higher (by more than one point).",
+            "test/error",
+            {"full": 1, "without-7": -1},
+            above=-0.01,
+            paper="Validation top-1: 40.5 % with, 40.0 % without.",
+        ),
+        Claim(
+            "Half the units in layers 6 and 7 cost training error.",
+            "train/error",
+            {"fc2048": 1, "full": -1},
+            paper="Training top-1: 40.3 % with 2048, 35.1 % with 4096, 26.8 % with 8192.",
+        ),
+        Claim(
+            "Twice as many units lower the training error.",
+            "train/error",
+            {"full": 1, "fc8192": -1},
+            paper="As above.",
+        ),
+    ),
+)
