@@ -46,9 +46,14 @@ NEUTRAL: dict[str, Any] = {
     "optimizer.second_moment": 0.9,
     "optimizer.epsilon": 1e-8,
     "optimizer.clip": 0.0,
+    "optimizer.max_filter": 0.0,
+    "optimizer.average": 0.0,
     "schedule.every": "0 steps",
+    "schedule.plateau": "",
+    "schedule.patience": 5,
     "task.label_smoothing": 0.0,
     "task.auxiliary_weight": 0.0,
+    "task.sizes": (),
 }
 """Settings that recipes did not have at first → the value at which all is as it was then."""
 

@@ -35,6 +35,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "flip": True,
                 "label_smoothing": 0.0,
                 "auxiliary_weight": 0.0,  # of the losses of auxiliary classifiers; these networks have none
+                "sizes": (),  # pixels: the sizes of the training images, an epoch each in turn; (): their own
             },
             "model": {
                 "name": "resnet_cifar",
@@ -70,6 +71,8 @@ def get_config() -> ml_collections.ConfigDict:
                 "second_moment": 0.9,  # of rmsprop and adam, as the next
                 "epsilon": 1e-8,
                 "clip": 0.0,  # norm of all gradients together; 0: as they are
+                "max_filter": 0.0,  # root mean square that filters of convolutions are scaled down to; 0: as they are
+                "average": 0.0,  # decay of a running average of the parameters, which is evaluated and kept; 0: none
                 "weight_decay": 1e-4,
                 "decay": "coupled",
                 # The first pattern found in a parameter's name decides how strongly it decays; all must be covered.
@@ -80,6 +83,8 @@ def get_config() -> ml_collections.ConfigDict:
                 "boundaries": ("32000 steps", "48000 steps"),
                 "factor": 0.1,
                 "every": "0 steps",
+                "plateau": "",  # a metric: also times `factor` when it has not fallen for `patience` evaluations
+                "patience": 5,
                 "warmup": "0 steps",
                 "warmup_learning_rate": 0.01,
             },

@@ -18,6 +18,8 @@ expected calibration error, Σ |right − confidence| over equal bins of confide
 largest logit of an example is above the mean of its logits, on average."""
 RUNNING = METRICS[:2]
 """Those that are summed over training steps too."""
+EVALUATED = [f"{name}/{metric}" for name in ("train", "test") for metric in METRICS]
+"""What evaluation during training gives, of both sets."""
 BINS = 15
 
 Batch = dict[str, jax.Array]

@@ -136,12 +136,13 @@ def _train(
         else:
             done, state, sums = 0, program.init(config.seed, folder.path), program.zero()
         folder.cut(done)
+        scale = program.scale(folder.metrics())
         logged_at, logged_step, rate = time.monotonic(), done, 0.0
         row: dict[str, float] = {}
         while done < program.steps:
             stop = plan.next_stop(done)
             before = sums
-            state, sums = program.run(state, sums, done, stop - done)
+            state, sums = program.run(state, sums, done, stop - done, scale)
             done = stop
             # Never more than one dispatch ahead of the device: a signal is answered within two.
             jax.block_until_ready(before)
@@ -149,7 +150,7 @@ def _train(
             if plan.due("log", done) or plan.due("evaluate", done):
                 row = {"step": done, "epoch": round(done / program.steps_per_epoch, 6)}
                 read = program.fetch({"sums": sums, "lr": program.schedule(done - 1)})
-                row["lr"] = float(read["lr"])
+                row["lr"] = float(read["lr"]) * scale
                 running = program.task.compute(read["sums"])
                 row |= {f"batch/{name}": running[name] for name in RUNNING}
                 sums = program.zero()
@@ -160,6 +161,7 @@ def _train(
                     for name in ("train", "test"):
                         row |= {f"{name}/{key}": value for key, value in program.evaluate(state, name).items()}
                 folder.add_metrics(row)
+                scale = program.scale(folder.metrics()) if config.schedule.plateau else 1.0
                 now = time.monotonic()
                 rate = (done - logged_step) * config.batch_size / (now - logged_at)
                 seconds = round(spent + now - started, 3)
@@ -178,8 +180,7 @@ def _train(
                 checkpoints.wait()
                 raise Interrupted(f"{folder.path}: stopped and saved at step {done} of {program.steps}")
         summary = {key: value for key, value in folder.metrics()[-1].items() if key.split("/")[0] in ("train", "test")}
-    variables = program.fetch({"params": state.params, "batch_stats": state.batch_stats})
-    weights.save(folder.weights, program.record(), variables)
+    weights.save(folder.weights, program.record(), program.fetch(state.variables))
     finish("completed", done, summary)
     return None
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from cnnjax import config as configs
@@ -39,12 +40,14 @@ def make(config: configs.ConfigDict, schedule: optax.Schedule) -> optax.Gradient
         and ``epsilon``, what is added to it (rmsprop, in the root) or to its root (adam); ``clip``, the norm that all
         gradients together are clipped to, 0 for none; ``weight_decay``; ``decay``, ``"coupled"`` (an L2 penalty, added to
         the gradient before all else, as in Caffe and in He et al. 2015) or ``"decoupled"`` (at the end, scaled by the
-        learning rate alone); ``decay_multipliers``, see :func:`multipliers`.
+        learning rate alone); ``decay_multipliers``, see :func:`multipliers`. ``max_filter`` and ``average`` are not the
+        transformation's: see :func:`limited` and :func:`averaged`.
       schedule: step → learning rate.
     """
     if config.kind not in KINDS:
         raise errors.unknown("optimizer.kind", config.kind, KINDS)
-    for name, most in (("momentum", 1.0), ("second_moment", 1.0), ("clip", math.inf), ("epsilon", math.inf)):
+    limits = {"momentum": 1.0, "second_moment": 1.0, "clip": math.inf, "epsilon": math.inf, "average": 1.0}
+    for name, most in {**limits, "max_filter": math.inf}.items():
         if not 0 <= config[name] < most:
             limit = f" and below {most:g}" if most < math.inf else ""
             raise errors.UserError(f"optimizer.{name} is at least 0{limit}, not {config[name]}")
@@ -85,6 +88,31 @@ def multipliers(params: Any, patterns: Sequence[tuple[str, float]]) -> Any:
     if unused := [pattern for pattern, _ in patterns if pattern not in used]:
         raise errors.UserError(f"optimizer.decay_multipliers: nothing is decided by {', '.join(map(repr, unused))}")
     return tree
+
+
+def limited(params: Any, radius: float) -> Any:
+    """Convolutions' filters whose root mean square is above ``radius`` are scaled to it. Zeiler & Fergus 2013, §3: 0.1.
+
+    A filter is what one output map is computed with, ``kernel[..., k]``, for itself also where stages are scanned.
+    """
+
+    def one(path: Any, leaf: jax.Array) -> jax.Array:
+        if path[-1].key != "kernel" or leaf.ndim < 4:
+            return leaf
+        size = jnp.sqrt(jnp.square(leaf).mean((-4, -3, -2), keepdims=True))
+        return leaf * jnp.where(size > radius, radius / size, 1.0)
+
+    return jax.tree_util.tree_map_with_path(one, params)
+
+
+def averaged(average: Any, params: Any, decay: float, step: jax.Array) -> Any:
+    """The exponential moving average after ``step`` steps: ``d · average + (1 - d) · params``.
+
+    d is min(decay, (1 + step) / (10 + step)), so that the first steps do not count for long: the average that TensorFlow's
+    authors give, with which the Inception networks were evaluated (Szegedy et al. 2015, §8).
+    """
+    kept = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda mean, leaf: leaf + kept * (mean - leaf), average, params)
 
 
 def _check(patterns: Sequence[tuple[str, float]]) -> None:

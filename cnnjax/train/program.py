@@ -19,7 +19,7 @@ from cnnjax.data import pipeline
 from cnnjax.data.picture import Picture
 from cnnjax.interop import weights
 from cnnjax.nn import norm, onednn, stacking
-from cnnjax.tasks.classification import Classification
+from cnnjax.tasks.classification import EVALUATED, Classification
 from cnnjax.train import checkpoint, compiler, optimizer, parallel, schedule, state, step, transfer
 
 Sums = dict[str, jax.Array]
@@ -127,6 +127,7 @@ class Program:
         self.steps = self.duration(config.duration, "duration")
         self.schedule = schedule.make(config.schedule, self.steps_per_epoch, batch)
         self.optimizer = optimizer.make(config.optimizer, self.schedule)
+        self._check_plateau()
         # Each kernel's random generator is compiled for itself; optimised less, that takes a quarter of the time.
         self._init_compiled = jax.jit(self._init, compiler_options={"xla_backend_optimization_level": 1})
         self.abstract = self._init_compiled.eval_shape(jnp.int32(0))
@@ -147,9 +148,11 @@ class Program:
             name: self.layout.put(pipeline.padded_batches(len(each.labels), config.evaluation.batch_size))
             for name, each in sets.items()
         }
+        self._check_sizes()
         self._run_compiled = {
-            frozen: self.layout.compile(functools.partial(self._run, frozen=frozen), donate=(0,))
+            (frozen, size): self.layout.compile(functools.partial(self._run, frozen=frozen, size=size), donate=(0,))
             for frozen in (False, True)
+            for size in config.task.sizes or (0,)
         }
         self._evaluate_compiled = self.layout.compile(self._evaluate)
         self._finite = jax.jit(checkpoint.all_finite)
@@ -184,14 +187,19 @@ class Program:
             raise errors.UserError(f"a seed lies in 0 ... 2^31 - 1, not {seed}")
         begun = self._init_compiled(jnp.int32(seed))
         if self.begin:
+            init = self.config.init
             fresh = {"params": begun.params, "batch_stats": begun.batch_stats}
             taken = weights.read(transfer.source(self.config.init.weights, run))[1]
-            init = self.config.init
             variables = transfer.begun(fresh, taken, init.head, init.added, self.model.bn_epsilon)
             begun = begun.replace(params=variables["params"], batch_stats=variables.get("batch_stats", {}))
+            if isinstance(begun.opt_state, state.Averaged):
+                average = jax.tree.map(np.copy, variables["params"])
+                begun = begun.replace(opt_state=begun.opt_state._replace(average=average))
         return self.layout.put(begun)
 
-    def run(self, train_state: state.TrainState, sums: Sums, done: int, count: int) -> tuple[state.TrainState, Sums]:
+    def run(
+        self, train_state: state.TrainState, sums: Sums, done: int, count: int, scale: float = 1.0
+    ) -> tuple[state.TrainState, Sums]:
         """Runs ``count`` steps in one dispatch; they lie within one epoch, and on one side of :attr:`frozen_until`.
 
         ``train_state`` is donated.
@@ -201,11 +209,20 @@ class Program:
           sums: the metric so far; that of the new steps is merged into it.
           done: steps before.
           count: steps now.
+          scale: of the learning rate, beside its schedule: what plateaus have made of it.
         """
         epoch, first = divmod(done, self.steps_per_epoch)
         permutation = self.layout.put(pipeline.permutation(train_state.rng, epoch, len(self._data["train"]["label"])))
-        return self._run_compiled[done < self.frozen_until](
-            train_state, sums, self._data["train"], permutation, jnp.int32(epoch), jnp.int32(first), jnp.int32(count)
+        sizes = self.config.task.sizes or (0,)
+        return self._run_compiled[done < self.frozen_until, sizes[epoch % len(sizes)]](
+            train_state,
+            sums,
+            self._data["train"],
+            permutation,
+            jnp.int32(epoch),
+            jnp.int32(first),
+            jnp.int32(count),
+            jnp.float32(scale),
         )
 
     def batch(
@@ -219,8 +236,16 @@ class Program:
 
     def evaluate(self, train_state: state.TrainState, name: str) -> dict[str, float]:
         """The metric over a whole set, ``"train"`` or ``"test"``, unaugmented, in evaluation mode, every example once."""
-        variables = {"params": train_state.params, "batch_stats": train_state.batch_stats}
-        return self.task.compute(self.fetch(self._evaluate_compiled(variables, self._data[name], *self._batches[name])))
+        sums = self._evaluate_compiled(train_state.variables, self._data[name], *self._batches[name])
+        return self.task.compute(self.fetch(sums))
+
+    def scale(self, history: list[dict[str, Any]]) -> float:
+        """Of the learning rate, after evaluations with these metrics: the schedule's factor for every plateau."""
+        schedules = self.config.schedule
+        if not schedules.plateau:
+            return 1.0
+        values = [row[schedules.plateau] for row in history if schedules.plateau in row]
+        return schedules.factor ** schedule.plateaus(values, schedules.patience)
 
     def finite(self, tree: Any) -> bool:
         """Whether no number in a tree is infinite or NaN."""
@@ -250,7 +275,28 @@ class Program:
 
     def _init(self, seed: int | jax.Array) -> state.TrainState:
         shape = (1, *np.shape(self.task.mean))
-        return state.create(self.model, self.optimizer, jnp.zeros(shape), seed)
+        return state.create(self.model, self.optimizer, jnp.zeros(shape), seed, self.config.optimizer.average > 0)
+
+    def _check_plateau(self) -> None:
+        schedules = self.config.schedule
+        if schedules.plateau and schedules.plateau not in EVALUATED:
+            raise errors.unknown("schedule.plateau", schedules.plateau, EVALUATED)
+        if schedules.patience < 1:
+            raise errors.UserError(f"schedule.patience is at least one evaluation, not {schedules.patience}")
+
+    def _check_sizes(self) -> None:
+        """Raises a `UserError` where a network cannot be trained on images of several sizes."""
+        shapes = jax.tree.map(lambda leaf: leaf.shape, self.abstract.params)
+        for size in self.config.task.sizes:
+            if type(size) is not int or size < 1:
+                raise errors.UserError(f"task.sizes are numbers of pixels, not {size!r}")
+            images = jax.ShapeDtypeStruct((1, size, size, np.shape(self.task.mean)[-1]), jnp.float32)
+            found = jax.eval_shape(self.model.init, jax.random.key(0), images)["params"]
+            if jax.tree.map(lambda leaf: leaf.shape, found) != shapes:
+                raise errors.UserError(
+                    f"task.sizes: the parameters of {self.network[0]} depend on the size of its images; a network with global "
+                    "or pyramid pooling takes several"
+                )
 
     def _run(
         self,
@@ -261,14 +307,20 @@ class Program:
         epoch: jax.Array,
         first: jax.Array,
         count: jax.Array,
+        scale: jax.Array,
         *,
         frozen: bool = False,
+        size: int = 0,
     ) -> tuple[state.TrainState, Sums]:
+        settings = self.config.optimizer
         freeze_bn = {"never": False, "while frozen": frozen, "always": True}[self.config.init.freeze_bn]
 
         def one(number: jax.Array, carry: tuple[state.TrainState, Sums]) -> tuple[state.TrainState, Sums]:
             train_state, sums = carry
             batch = self.batch(train_state.rng, arrays, permutation, epoch, first + number)
+            if size:
+                shape = (batch["image"].shape[0], size, size, batch["image"].shape[-1])
+                batch["image"] = jax.image.resize(batch["image"], shape, "bilinear")
             pieces = self.config.execution.accumulate
             batch = self.layout.pieces(batch, pieces) if pieces > 1 else batch
             train_state, new = step.train_step(
@@ -282,6 +334,9 @@ class Program:
                 pieces=pieces,
                 marks=self._marks if frozen else None,
                 freeze_bn=freeze_bn,
+                scale=scale if self.config.schedule.plateau else None,
+                radius=settings.max_filter,
+                average=settings.average,
             )
             return train_state, self.task.merge(sums, new)
 

@@ -17,7 +17,7 @@ import filelock
 from cnnjax import config as configs
 from cnnjax import errors, files
 from cnnjax.interop import weights
-from cnnjax.tasks.classification import METRICS
+from cnnjax.tasks.classification import EVALUATED
 
 EXACT = (
     "packages",
@@ -34,7 +34,6 @@ EXACT = (
 )
 """What must be the same for a resumed run to be bit-identical to an uninterrupted one."""
 
-_BEST = [f"{name}/{metric}" for name in ("train", "test") for metric in METRICS]
 _RECORD = {"config": dict, "hash": str, "environment": dict}
 _FINISHED = {"outcome": str, "step": int, "seconds": int | float, "summary": dict}
 _STATUS = {"state": str | None, "step": int | None, "seconds": int | float | None, "notes": list | None}
@@ -73,8 +72,8 @@ class RunFolder:
           UserError: the folder holds another run, or something else; or the best step is asked for by a metric that a run
             does not have.
         """
-        if config.execution.checkpoint.best not in _BEST:
-            raise errors.unknown("execution.checkpoint.best", config.execution.checkpoint.best, _BEST)
+        if config.execution.checkpoint.best not in EVALUATED:
+            raise errors.unknown("execution.checkpoint.best", config.execution.checkpoint.best, EVALUATED)
         file = self.path / "run.json"
         if not file.exists():
             if any(self.path.glob("[!.]*")):

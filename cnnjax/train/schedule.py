@@ -1,5 +1,8 @@
 """Learning rates over time."""
 
+import math
+from collections.abc import Iterable
+
 import jax.numpy as jnp
 import optax
 
@@ -28,3 +31,17 @@ def make(config: configs.ConfigDict, steps_per_epoch: int, batch_size: int) -> o
         return jnp.where(step < warmup, config.warmup_learning_rate, rate)
 
     return schedule
+
+
+def plateaus(values: Iterable[float], patience: int) -> int:
+    """How often a metric has not fallen below its least value for ``patience`` evaluations in a row.
+
+    Krizhevsky et al. 2012, §5, divide the rate by ten then, by hand. After each plateau the count begins anew; the least value
+    stays.
+    """
+    found, least, waited = 0, math.inf, 0
+    for value in values:
+        least, waited = (value, 0) if value < least else (least, waited + 1)
+        if waited == patience:
+            found, waited = found + 1, 0
+    return found

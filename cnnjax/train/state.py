@@ -1,12 +1,19 @@
 """What training changes."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+
+
+class Averaged(NamedTuple):
+    """What the optimiser keeps, and the running average of the parameters."""
+
+    inner: optax.OptState
+    average: Any
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -16,7 +23,7 @@ class TrainState(flax.struct.PyTreeNode):
       step: steps done, int32.
       params: parameters.
       batch_stats: running statistics of batch normalisation.
-      opt_state: of the optimiser.
+      opt_state: of the optimiser; with a running average of the parameters beside it, :class:`Averaged`.
       rng: the run's key. It never changes; a step folds in its number.
     """
 
@@ -26,9 +33,19 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: optax.OptState
     rng: jax.Array
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What the network is evaluated with, and what is kept of it in the end: the average, where there is one."""
+        params = self.opt_state.average if isinstance(self.opt_state, Averaged) else self.params
+        return {"params": params, "batch_stats": self.batch_stats}
+
 
 def create(
-    model: nn.Module, optimizer: optax.GradientTransformation, images: jax.Array, seed: int | jax.Array
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    images: jax.Array,
+    seed: int | jax.Array,
+    averaged: bool = False,
 ) -> TrainState:
     """The state before the first step.
 
@@ -37,13 +54,16 @@ def create(
       optimizer: its optimiser.
       images: a preprocessed batch, or one of its shape.
       seed: an integer, which may be traced.
+      averaged: whether a running average of the parameters is kept.
     """
     rng = jax.random.key(seed)
     variables = model.init({"params": jax.random.fold_in(rng, 0)}, images, train=False)
+    params = variables["params"]
+    opt_state = optimizer.init(params)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        params=variables["params"],
+        params=params,
         batch_stats=variables.get("batch_stats", {}),
-        opt_state=optimizer.init(variables["params"]),
+        opt_state=Averaged(opt_state, jax.tree.map(jnp.copy, params)) if averaged else opt_state,
         rng=rng,
     )

@@ -10,7 +10,8 @@ import optax
 from jax import lax
 
 from cnnjax.train import transfer
-from cnnjax.train.state import TrainState
+from cnnjax.train.optimizer import averaged, limited
+from cnnjax.train.state import Averaged, TrainState
 
 REDUCE_DTYPES = ("bfloat16", "float16", "float32", "float64")
 
@@ -30,6 +31,9 @@ def train_step(
     pieces: int = 1,
     marks: Any = None,
     freeze_bn: bool = False,
+    scale: jax.Array | None = None,
+    radius: float = 0.0,
+    average: float = 0.0,
 ) -> tuple[TrainState, Sums]:
     """One step of gradient descent.
 
@@ -46,6 +50,9 @@ def train_step(
       marks: 1 for parameters that are trained and 0 for those that are held fast, see `cnnjax.train.transfer`; ``None``:
         all are trained.
       freeze_bn: whether batch normalisation keeps to its running statistics.
+      scale: of the change, beside the schedule's; ``None`` is one.
+      radius: see `cnnjax.train.optimizer.limited`; 0: none.
+      average: the decay of the running average, where the state has one, see `cnnjax.train.optimizer.averaged`.
 
     Returns:
       The state after the step, and the metric's sums over the global batch.
@@ -76,16 +83,17 @@ def train_step(
         batch_stats = lax.pmean(batch_stats, axis)
     # What is held fast does not decay either: it reaches the optimiser as zero.
     decaying = state.params if marks is None else jax.tree.map(lambda leaf, mark: leaf * mark, state.params, marks)
-    changes, opt_state = optimizer.update(gradients, state.opt_state, decaying)
-    return (
-        state.replace(
-            step=state.step + jnp.int32(1),
-            params=optax.apply_updates(state.params, changes),
-            batch_stats=batch_stats,
-            opt_state=opt_state,
-        ),
-        sums,
-    )
+    averaging = isinstance(state.opt_state, Averaged)
+    inner = state.opt_state.inner if averaging else state.opt_state
+    changes, opt_state = optimizer.update(gradients, inner, decaying)
+    if scale is not None:
+        changes = jax.tree.map(lambda change: change * scale, changes)
+    step, params = state.step + jnp.int32(1), optax.apply_updates(state.params, changes)
+    if radius:
+        params = limited(params, radius)
+    if averaging:
+        opt_state = Averaged(opt_state, averaged(state.opt_state.average, params, average, step))
+    return state.replace(step=step, params=params, batch_stats=batch_stats, opt_state=opt_state), sums
 
 
 def _accumulate(

@@ -66,8 +66,8 @@ def test_state_is_donated(program: Program) -> None:
 
 def lowered(program: Program, state: Any, sums: Any) -> Any:
     data = program._data["train"]
-    numbers = (jax.numpy.int32(0),) * 3
-    return program._run_compiled[False].lower(state, sums, data, jax.numpy.arange(len(data["label"])), *numbers)
+    numbers = (*(jax.numpy.int32(0),) * 3, jax.numpy.float32(1))
+    return program._run_compiled[False, 0].lower(state, sums, data, jax.numpy.arange(len(data["label"])), *numbers)
 
 
 def test_the_program_does_not_grow_with_depth(recipe: configs.ConfigDict) -> None:

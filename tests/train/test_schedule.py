@@ -1,5 +1,9 @@
 """Learning rates at the steps where they change."""
 
+import itertools
+
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import ml_collections
 import pytest
@@ -67,3 +71,32 @@ def test_a_traced_step_gives_the_same():
 def test_what_is_no_duration_is_said(changes):
     with pytest.raises(errors.UserError, match="a duration is written '20 epochs'"):
         rates([0], **changes)
+
+
+@pytest.mark.parametrize(
+    ("values", "patience", "expected"),
+    [
+        ([], 2, 0),
+        ([0.5], 1, 0),
+        ([0.5, 0.5], 1, 1),
+        ([0.5, 0.5, 0.5], 2, 1),
+        ([0.5, 0.6, 0.4, 0.4], 2, 0),  # the third is a new least value
+        ([0.5, 0.6, 0.55, 0.52, 0.51], 2, 2),  # falling, and never below the first
+        ([0.5, 0.6, 0.6, 0.4, 0.4, 0.4, 0.3], 2, 2),
+        ([0.5, float("nan"), 0.5], 2, 1),  # nothing is no improvement
+    ],
+)
+def test_plateaus_counted_by_hand(values, patience, expected):
+    assert schedule.plateaus(values, patience) == expected
+
+
+@hypothesis.given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 5))
+def test_plateaus_against_a_slow_reference(values, patience):
+    """From the last drop or new least value, whole stretches of ``patience`` evaluations."""
+    turns = [place for place, value in enumerate(values) if value < min(values[:place], default=10)]
+    stretches = [after - before - 1 for before, after in itertools.pairwise([*turns, len(values)])]
+    assert schedule.plateaus(values, patience) == sum(length // patience for length in stretches)
+    # What has been is not changed by what comes: a resumed run finds the same rate.
+    assert [schedule.plateaus(values[:n], patience) for n in range(len(values))] == sorted(
+        schedule.plateaus(values[:n], patience) for n in range(len(values))
+    )
