@@ -41,6 +41,7 @@ def get_config() -> ml_collections.ConfigDict:
             "init.frozen": ("^(?!classifier|fc8|aux.*/classifier)",),
             "init.frozen_until": "5 epochs",
             "init.freeze_bn": "while frozen",
+            "task.auxiliary_weight": 0.3,  # Szegedy et al. 2014, §5; most networks have no auxiliary classifiers
             "schedule.learning_rate": 0.2,
             "schedule.boundaries": ("5 epochs",),
             "schedule.factor": 0.05,

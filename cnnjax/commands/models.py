@@ -17,7 +17,7 @@ def add(command: process.Add) -> None:
 
 def _models(options: argparse.Namespace, settings: list[str]) -> int:
     process.leave_devices_to_workers()
-    if options.name:
+    if options.name is not None:
         return _layers(options)
     from rich.console import Console
     from rich.table import Table

@@ -79,6 +79,7 @@ def _import(options: argparse.Namespace, settings: list[str]) -> int:
     record, variables = sources.read(options.source, options.file, name, fields(counterpart.model, changes))
     changed = {key: value for key in ("mean", "std") if (value := getattr(options, key))}
     record = dataclasses.replace(record, picture=dataclasses.replace(record.picture, **changed))
+    record.check()
     if counterpart.note and not changed:
         process.say(f"note: {counterpart.note}")
     to = options.to or pathlib.Path(f"{record.model}.safetensors")
@@ -91,6 +92,8 @@ def _export(options: argparse.Namespace, settings: list[str]) -> int:
     process.leave_devices_to_workers()
     from cnnjax.interop import sources, weights
 
+    if options.to.suffix != ".safetensors":
+        raise errors.UserError(f"--to names a .safetensors file, not {options.to}")
     record, variables = weights.read(options.weights)
     if options.source == "cnnjax":
         weights.save(options.to, record, variables)

@@ -91,6 +91,10 @@ def square(picture: Image.Image, side: int) -> np.ndarray:
 def _cropped(picture: Image.Image, resize: int, size: tuple[int, int], interpolation: str) -> Image.Image:
     (height, width), short = size, min(picture.size)
     wide, high = (int(resize * side / short) for side in picture.size)
+    if max(wide, high) > _LARGEST:
+        raise errors.UserError(
+            f"a picture of {picture.width}×{picture.height} is too long and thin: resized it would be {wide:,}×{high:,}"
+        )
     left, top = round((wide - width) / 2), round((high - height) / 2)
     return picture.resize((wide, high), INTERPOLATIONS[interpolation]).crop((left, top, left + width, top + height))
 

@@ -1,6 +1,7 @@
 """State dictionaries of other packages to our variables, and back. Every parameter of both sides is accounted for."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from cnnjax import errors
@@ -36,6 +38,7 @@ class Place:
         PyTorch's as ``[C, H, W]``.
       pointwise: whether a dense layer of ours is a 1×1 convolution there.
       layout: of kernels and matrices, ``"torch"`` or ``"keras"``.
+      connected: whether a convolution of ours is a fully connected layer on flattened maps there (VGG, §3.2).
     """
 
     ours: str
@@ -44,6 +47,7 @@ class Place:
     channels: int = 0
     pointwise: bool = False
     layout: str = "torch"
+    connected: bool = False
 
     def to_theirs(self, ours: np.ndarray) -> np.ndarray:
         """Kernels ``[kh, kw, in, out]`` to ``[out, in, kh, kw]``, matrices ``[in, out]`` to ``[out, in]``.
@@ -51,7 +55,11 @@ class Place:
         Keras has them as we do, but for depthwise ones: ``[kh, kw, 1, channels]`` is ``[kh, kw, channels, 1]`` there.
         """
         if self.layout == "keras":
+            if self.connected:
+                return ours.reshape(-1, ours.shape[-1])
             return ours.swapaxes(2, 3) if self.theirs.endswith("depthwise_kernel") else ours
+        if self.connected:
+            return ours.transpose(3, 2, 0, 1).reshape(ours.shape[-1], -1)
         if ours.ndim == 4:
             return ours.transpose(3, 2, 0, 1)
         if ours.ndim == 1:
@@ -62,6 +70,11 @@ class Place:
 
     def to_ours(self, theirs: np.ndarray) -> np.ndarray:
         """The inverse of :meth:`to_theirs`."""
+        if self.connected and self.layout == "keras":
+            return theirs.reshape(self.shape)
+        if self.connected:
+            height, width, fan, features = self.shape
+            return theirs.reshape(features, fan, height, width).transpose(2, 3, 1, 0)
         if self.layout == "keras":
             return self.to_theirs(theirs)
         if theirs.ndim == 1:
@@ -76,6 +89,9 @@ class Place:
     @property
     def their_shape(self) -> tuple[int, ...]:
         """Of what :meth:`to_theirs` gives."""
+        if self.connected:
+            fan, features = math.prod(self.shape[:-1]), self.shape[-1]
+            return (fan, features) if self.layout == "keras" else (features, fan)
         if self.layout == "keras":
             depthwise = self.theirs.endswith("depthwise_kernel")
             return (*self.shape[:2], self.shape[3], self.shape[2]) if depthwise else self.shape
@@ -107,7 +123,8 @@ def places(model: Network, counterpart: Counterpart, variables: Any) -> list[Pla
         theirs = names.theirs(module, counterpart.rules) + counterpart.parameter(module, name)
         pointwise = bool(re.fullmatch(counterpart.pointwise, module))
         shape = tuple(leaf.shape)
-        found.append(Place(path, shape, theirs, flattened.get(module, 0), pointwise, counterpart.layout))
+        connected = len(shape) == 4 and module.startswith("fc")
+        found.append(Place(path, shape, theirs, flattened.get(module, 0), pointwise, counterpart.layout, connected))
     return found
 
 
@@ -157,6 +174,10 @@ def to_ours(
         )
         if each
     ]
+    if not problems:
+        odd = [name for name in wanted if state[name].dtype.kind != "f" and state[name].dtype != ml_dtypes.bfloat16]
+        odd += [name for name in wanted if name not in odd and not np.isfinite(state[name].astype(np.float64)).all()]
+        problems = [f"no finite numbers: {names.listed(odd)}"] if odd else []
     if problems:
         raise errors.UserError(f"not the weights of {counterpart.theirs}: {'; '.join(problems)}")
     leaves = {place.ours: place.to_ours(state[name]).astype(dtype) for name, place in wanted.items()}

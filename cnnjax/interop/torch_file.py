@@ -115,6 +115,8 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as file:
+            if problem := _foreign(file):
+                raise errors.UserError(f"{path} {problem}")
             value, arrays = _read_zip(file) if zipfile.is_zipfile(file) else _read_old(file)
         found: dict[str, np.ndarray] = {}
         for name, tensor in _state(value).items():
@@ -130,6 +132,17 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         ) from None
     except (zipfile.BadZipFile, EOFError, LookupError, ValueError, TypeError, NotImplementedError) as error:
         raise errors.UserError(f"{path} is damaged or cut short: {error}") from None
+
+
+def _foreign(file: io.BufferedReader) -> str:
+    """What a file is that is no whole one of `torch.save`; empty if it may be one."""
+    beginning = file.read(10)
+    if not beginning:
+        return "is empty"
+    if beginning[:4] == b"PK\x03\x04" and not zipfile.is_zipfile(file):
+        return "is damaged or cut short: its end, the list of what is in it, is missing"
+    # Eight bytes of length, then JSON.
+    return "looks like a .safetensors file; name it so" if beginning[8:] == b'{"' else ""
 
 
 def _read_zip(file: io.BufferedReader) -> tuple[Any, Mapping[str, np.ndarray]]:

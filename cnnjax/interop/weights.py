@@ -61,6 +61,10 @@ class Record:
         shape, classes = self.input_shape, self.classes
         if len(shape) != 3 or not all(type(each) is int and 0 < each <= _LARGEST for each in shape):
             raise errors.UserError(f"images are height × width × channels, not {shape!r}")
+        if len(self.picture.std) != shape[-1]:
+            raise errors.UserError(
+                f"pictures have {len(self.picture.std)} channels by their mean and std, and the network takes {shape[-1]}"
+            )
         if classes and (len(classes) != model.num_classes or not all(type(each) is str for each in classes)):
             raise errors.UserError(f"it names {len(classes)} classes, and the network has {model.num_classes}")
 
@@ -129,7 +133,9 @@ def read_safetensors(path: pathlib.Path) -> tuple[dict[str, str], dict[str, np.n
     except FileNotFoundError:
         raise errors.UserError(f"there is no file {path}") from None
     except safetensors.SafetensorError as error:
-        raise errors.UserError(f"{path} is no safetensors file, damaged, or cut short: {error}") from None
+        raise errors.UserError(
+            f"{path} is no safetensors file, damaged, or cut short ({error}); other packages': `cnnjax weights import`"
+        ) from None
 
 
 def write_safetensors(path: pathlib.Path, arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:

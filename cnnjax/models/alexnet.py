@@ -55,10 +55,14 @@ class AlexNet(Network):
         if self.lrn not in LRN_PLACES:
             raise errors.unknown("lrn", self.lrn, LRN_PLACES)
         removable = ("conv3", "conv4", "conv5", "fc6", "fc7")
-        for name in filter(None, self.without.split(",")):
+        for name in self.removed():
             if name not in removable:
                 raise errors.unknown("layer to be left out", name, removable)
         super().__post_init__()
+
+    def removed(self) -> list[str]:
+        """The layers that :attr:`without` names."""
+        return [name.strip() for name in self.without.split(",") if name.strip()]
 
     def table(self) -> Rows:
         window = 3 if self.overlapping else 2
@@ -78,7 +82,7 @@ class AlexNet(Network):
             Drop("drop7"),
             Dense("fc8", self.num_classes, "identity", std=0.01),
         ]
-        gone = self.without.split(",")
+        gone = self.removed()
         return [row for row in table if row.name not in {*gone, *(name.replace("fc", "drop") for name in gone)}]
 
 

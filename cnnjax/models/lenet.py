@@ -41,13 +41,16 @@ CONNECTIONS = (
 class SparseConv:
     """A 5×5 convolution whose maps see some of the maps before them: those of :data:`CONNECTIONS`, and no weight for others.
 
-    Parameters: ``kernel [5, 5, connections]``, map by map, and ``bias``.
+    Parameters: ``kernel [5, 5, connections]``, map by map, and ``bias``; normalised where the network is.
     """
 
     name: str
 
     def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
-        return _SparseConv(settings, name=self.name)(x)
+        y = _SparseConv(settings, name=self.name)(x)
+        if settings.norm is not None:
+            y = settings.normalise(y, self.name.replace("conv", "norm", 1))
+        return settings.activate(y, None)
 
 
 class _SparseConv(nn.Module):
@@ -66,11 +69,12 @@ class _SparseConv(nn.Module):
 
         initial = self.settings.initial(None, 0.0)["kernel_init"]
         weights = self.param("kernel", draw, (5, 5, len(pairs)))
-        bias = self.param("bias", nn.initializers.zeros_init(), (len(CONNECTIONS),), jnp.float32)
         dtype = self.settings.dtype
         kernel = jnp.zeros((5, 5, 6, len(CONNECTIONS)), weights.dtype).at[:, :, sources, targets].set(weights)
-        y = conv2d(x.astype(dtype), kernel.astype(dtype), form=self.settings.form) + bias.astype(dtype)
-        return self.settings.activate(y, None)
+        y = conv2d(x.astype(dtype), kernel.astype(dtype), form=self.settings.form)
+        if self.settings.norm is not None and not self.settings.norm_bias:
+            return y
+        return y + self.param("bias", nn.initializers.zeros_init(), (len(CONNECTIONS),), jnp.float32).astype(dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +146,7 @@ class DenseLeNet(Network):
       pool: kind of the pools.
       activated_pool: whether an activation follows each pool.
       start: initial bias of the fully connected layers.
+      std: of the Gaussian that all kernels are drawn from; 0: He's.
     """
 
     maps: tuple[int, int] = (6, 16)
@@ -150,23 +155,31 @@ class DenseLeNet(Network):
     pool: str = "average"
     activated_pool: bool = True
     start: float = 0.0
+    std: float = 0.0
     num_classes: int = 10
     activation: str = "tanh"
     input_shape: ClassVar[tuple[int, int, int]] = (32, 32, 1)
 
     def table(self) -> Rows:
         table: list[Row] = []
+        std = self.std or None
         for number, maps in enumerate(self.maps, start=1):
-            table += [Conv(f"conv{number}", maps, 5, padding=self.padding), Pool(f"pool{number}", self.pool, 2)]
+            table += [
+                Conv(f"conv{number}", maps, 5, padding=self.padding, std=std),
+                Pool(f"pool{number}", self.pool, 2),
+            ]
             table += [Activation(f"pool{number}_activation")] if self.activated_pool else []
         table.append(Flatten())
         for number, units in enumerate(self.hidden, start=3):
-            table += [Dense(f"fc{number}", units, start=self.start), Drop(f"drop{number}")]
-        return [*table, Dense("classifier", self.num_classes, "identity", start=self.start)]
+            table += [Dense(f"fc{number}", units, std=std, start=self.start), Drop(f"drop{number}")]
+        return [*table, Dense("classifier", self.num_classes, "identity", std=std, start=self.start)]
 
 
 class MnistLeNet(DenseLeNet):
-    """32 and 64 maps, maximum pooling, 512 units, dropout of one half: a network of TensorFlow's tutorials."""
+    """32 and 64 maps, maximum pooling, 512 units, dropout of one half: a network of TensorFlow's tutorials.
+
+    Kernels start from a Gaussian of 0.1, as there (where it is cut off at twice that), biases of the hidden layers at 0.1.
+    """
 
     maps: tuple[int, int] = (32, 64)
     hidden: tuple[int, ...] = (512,)
@@ -174,6 +187,7 @@ class MnistLeNet(DenseLeNet):
     pool: str = "max"
     activated_pool: bool = False
     start: float = 0.1
+    std: float = 0.1
     activation: str = "relu"
     dropout: float = 0.5
     input_shape: ClassVar[tuple[int, int, int]] = (28, 28, 1)

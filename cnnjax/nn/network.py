@@ -145,6 +145,11 @@ class Network(nn.Module):
         if self.width_factor != 1:
             table = widened(table, self.width_factor)
         if not self.dropout_after:
+            if self.dropout and not any(isinstance(row, Drop) for row in table):
+                raise errors.UserError(
+                    f"dropout is {self.dropout}, and the paper's network drops nothing: dropout_after names the rows after "
+                    "which it acts"
+                )
             return table
         names = self.dropout_after.split(",")
         table = [row for row in table if not isinstance(row, Drop)]

@@ -455,6 +455,7 @@ class Residual:
       shortcut: rows; none for the identity.
       scale: of the body. Szegedy et al. 2016, §3.3.
       activation: after the sum, instead of the network's.
+      fitted: whether the body's last layer puts out as many maps as come in, whatever its row says: where widths were rounded.
     """
 
     name: str
@@ -462,10 +463,11 @@ class Residual:
     shortcut: tuple[Row, ...] = ()
     scale: float = 1.0
     activation: str | None = None
+    fitted: bool = False
 
     def module(self, settings: Settings) -> nn.Module:
         """What :meth:`__call__` applies."""
-        return _Residual(self.body, self.shortcut, self.scale, self.activation, settings, name=self.name)
+        return _Residual(self.body, self.shortcut, self.scale, self.activation, self.fitted, settings, name=self.name)
 
     def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
         return self.module(settings)(x)
@@ -476,12 +478,17 @@ class _Residual(nn.Module):
     shortcut: tuple[Row, ...]
     scale: float
     activation: str | None
+    fitted: bool
     settings: Settings
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        body = list(self.body)
+        if self.fitted:
+            last = _last(body)
+            body[last] = dataclasses.replace(body[last], features=x.shape[-1])  # type: ignore[type-var]
         y = x
-        for row in self.body:
+        for row in body:
             y = row(y, self.settings)
         if self.shortcut:
             x = Scope(self.shortcut, self.settings, name="shortcut")(x)
@@ -544,15 +551,33 @@ class Side:
 def widened(rows: Rows, factor: float) -> list[Row]:
     """The same rows with so many times the features, but for the logits: those of the last row that has features.
 
-    Features are rounded, to a multiple of a convolution's groups, and are at least one a group.
+    Features are rounded, to a multiple of the groups of the convolution itself and of one that follows, and are at least one a
+    group.
     """
-    last = max(place for place, row in enumerate(rows) if hasattr(row, "features"))
-    return [row if place == last else _widened(row, factor) for place, row in enumerate(rows)]
+    last = _last(rows)
+    return _divisible([row if place == last else _widened(row, factor) for place, row in enumerate(rows)])
+
+
+def _last(rows: Rows) -> int:
+    """The place of the last row that has features."""
+    return max(place for place, row in enumerate(rows) if hasattr(row, "features"))
+
+
+def _divisible(rows: list[Any]) -> list[Any]:
+    """Rows, each of which has as many features as the groups of the next convolution want."""
+    for place, row in enumerate(rows):
+        groups = getattr(row, "groups", 1)
+        before = [earlier for earlier, other in enumerate(rows[:place]) if hasattr(other, "features")]
+        if groups > 1 and before:
+            source = rows[before[-1]]
+            features = groups * max(1, round(source.features / groups))
+            rows[before[-1]] = dataclasses.replace(source, features=features)
+    return rows
 
 
 def _widened(value: Any, factor: float) -> Any:
     if isinstance(value, tuple):
-        return tuple(_widened(each, factor) for each in value)
+        return tuple(_divisible([_widened(each, factor) for each in value]))
     if not dataclasses.is_dataclass(value):
         return value
     if isinstance(value, Side):
@@ -561,7 +586,9 @@ def _widened(value: Any, factor: float) -> Any:
     if "features" in changes:
         groups = changes.get("groups", 1)
         changes["features"] = groups * max(1, round(changes["features"] * factor / groups))
-    return dataclasses.replace(value, **changes)  # type: ignore[type-var]
+    if isinstance(value, Residual) and not value.shortcut:
+        changes["fitted"] = True
+    return dataclasses.replace(value, **changes)
 
 
 def pair(size: Size) -> tuple[int, int]:

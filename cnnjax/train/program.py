@@ -19,6 +19,7 @@ from cnnjax.data import pipeline
 from cnnjax.data.picture import Picture
 from cnnjax.interop import weights
 from cnnjax.nn import norm, onednn, stacking
+from cnnjax.nn.rows import Side
 from cnnjax.tasks.classification import EVALUATED, Classification
 from cnnjax.train import checkpoint, compiler, optimizer, parallel, schedule, state, step, transfer
 
@@ -105,6 +106,9 @@ class Program:
 
         self.network = transfer.network(config, train.num_classes, self.begin)
         model = models.create(self.network[0], **self.network[1])
+        heads = [row.name for row in model.rows() if isinstance(row, Side)]
+        if heads and not config.task.auxiliary_weight:
+            note(f"task.auxiliary_weight is 0: the auxiliary classifiers ({', '.join(heads)}) are not trained")
         if execution.accumulate < 1:
             raise errors.UserError(f"execution.accumulate is at least 1, not {execution.accumulate}")
         if batch % (execution.accumulate * len(self.layout.devices)):

@@ -42,6 +42,7 @@ def source(text: str, run: pathlib.Path | None) -> pathlib.Path:
 
 def check(init: configs.ConfigDict) -> None:
     """Raises a `UserError` where settings under ``init`` mean nothing."""
+    _compiled("init.head", init.head)
     if init.added not in ADDED:
         raise errors.unknown("init.added", init.added, ADDED)
     if init.added and not init.weights:

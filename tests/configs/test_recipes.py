@@ -36,6 +36,13 @@ SMALL = {
 }
 
 every_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+LARGE = ("googlenet", "inception", "xception")
+"""Networks that take half a minute to compile."""
+every_recipe_in_time = pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.slow if path.stem.startswith(LARGE) else ()) for path in RECIPES],
+    ids=lambda path: path.stem,
+)
 
 
 def test_there_are_recipes():
@@ -80,7 +87,8 @@ def test_a_recipes_network_exists(path, tmp_path):
     name, fields = transfer.network(config, 10, record)
     model = models.create(name, **fields)
     assert model.num_classes == 10
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    side = config.dataset.side or 32
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
     assert jax.tree.leaves(shapes["params"])
 
 
@@ -134,7 +142,7 @@ def leaves_with_owner(config, prefix=""):
             yield prefix + name, (id(config), name)
 
 
-@every_recipe
+@every_recipe_in_time
 def test_every_key_is_read(path, reads, tmp_path):
     config = configs.load(path)
     if not config.model.name:

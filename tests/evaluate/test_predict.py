@@ -173,7 +173,7 @@ def test_names_from_a_file(weights, tmp_path, capsys):
     [
         (["none.png", "--weights", "{weights}"], "there is no picture none.png"),
         (["{folder}/empty", "--weights", "{weights}"], "has no pictures in it"),
-        (["{picture}", "--weights", "none"], "No such file or directory: none"),
+        (["{picture}", "--weights", "none"], "there is no file none"),
         (["{picture}", "--weights", "{picture}"], "no safetensors file"),
         (["{picture}", "--run", "{folder}"], "has no weights.safetensors"),
         (["{picture}", "--weights", "{weights}", "--classes", "{names}"], "names 1 classes, and the network has 3"),
@@ -203,3 +203,14 @@ def test_the_crop_is_of_the_centre_and_the_shorter_side_decides():
     tall = Picture(20, (16, 12), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))(Image.fromarray(values.T))
     assert tall.shape == (16, 12, 3)
     assert tall.min() == 1.0
+
+
+def test_a_picture_that_is_too_long_and_thin_stops_no_other(weights, tmp_path, capsys):
+    """Its shorter side of one pixel would become many, and its longer one as many times longer."""
+    Image.new("RGB", (1, 60_000)).save(tmp_path / "thin.png")
+    Image.new("RGB", (16, 16)).save(tmp_path / "good.png")
+    words = [str(tmp_path / "thin.png"), str(tmp_path / "good.png"), "--weights", str(weights)]
+    assert cli.main(["predict", *words]) == 1
+    output = capsys.readouterr()
+    assert "a picture of 1×60000 is too long and thin" in output.err
+    assert "good.png" in output.out

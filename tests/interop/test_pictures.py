@@ -54,7 +54,16 @@ def test_pictures_may_be_normalised_otherwise(tmp_path, monkeypatch, capsys):
     assert (record.picture.mean, record.picture.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
-@pytest.mark.parametrize("wrong", [["--mean", "0.5,0.5"], ["--std", "0,0,0"], ["--std", "1,nan,1"], ["--mean", "much"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--mean", "0.5,0.5"],
+        ["--std", "0,0,0"],
+        ["--std", "1,nan,1"],
+        ["--mean", "much"],
+        ["--mean", "1", "--std", "1"],
+    ],
+)
 def test_what_is_no_normalisation(wrong, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     counterpart = sources.find("torchvision", "resnet18")

@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from cnnjax import errors
 from cnnjax.interop import torch_file
@@ -245,3 +246,19 @@ def test_a_checkpoint_by_another_word(tmp_path):
     inner = tensor(FLOATS, 0, (2,), (1,))
     path.write_bytes(archive(b"\x80\x02}X\x10\0\0\0model_state_dict" + inner[2:-1] + b"s."))
     assert set(torch_file.read(path)) == {"weight"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "x.pth is empty"),
+        (archive(tensor(FLOATS, 0, (2,), (1,)))[:-30], "x.pth is damaged or cut short: its end"),
+        (archive(tensor(FLOATS, 0, (2,), (1,)))[:100], "x.pth is damaged or cut short: its end"),
+        (safetensors.numpy.save({"a": np.zeros(3, np.float32)}), r"x.pth looks like a \.safetensors file; name it so"),
+    ],
+)
+def test_what_is_no_whole_file(content, message, tmp_path):
+    path = tmp_path / "x.pth"
+    path.write_bytes(content)
+    with pytest.raises(errors.UserError, match=message):
+        torch_file.read(path)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -139,7 +140,8 @@ def test_a_cut_file_is_refused(their_file, tmp_path, capsys):
         (["import", "timm", "x.pth", "--model", "resnet50"], "unknown network of timm: 'resnet50'"),
         (["import", "torchvision", "x.pth", "--model", "resnet50"], "No such file or directory: x.pth"),
         (["import", "torchvision", "x.pth", "--model", "resnet50", "depht=3"], "unknown field"),
-        (["export", "x", "torchvision", "--to", "y.safetensors"], "No such file"),
+        (["export", "x", "torchvision", "--to", "y.safetensors"], "there is no file x"),
+        (["export", "x", "torchvision", "--to", "y.pth"], "--to names a .safetensors file, not y.pth"),
         (["export", ".", "torchvision", "--to", "y.safetensors"], "has no weights.safetensors"),
     ],
 )
@@ -276,3 +278,47 @@ def test_half_precision_becomes_single(their_file, tmp_path):
     for name, leaf in stacking.names(found).items():
         assert leaf.dtype == np.float32
         np.testing.assert_allclose(leaf, stacking.names(variables)[name], atol=1e-3)
+
+
+@pytest.mark.parametrize("layout", ["torch", "keras"])
+def test_a_fully_connected_layer_as_a_convolution(layout):
+    """Simonyan & Zisserman 2014, §3.2: on a map of its size it gives what the layer gives on the flattened map."""
+    rng = np.random.default_rng(0)
+    image, shape = rng.normal(size=(3, 4, 5)), (3, 4, 5, 6)
+    place = convert.Place("params/fc6/kernel", shape, "fc", layout=layout, connected=True)
+    theirs = rng.normal(size=place.their_shape)
+    # PyTorch flattens channels first and has outputs first; Keras the other way round in both.
+    expected = theirs @ image.transpose(2, 0, 1).ravel() if layout == "torch" else image.ravel() @ theirs
+    ours = place.to_ours(theirs)
+    assert ours.shape == shape
+    np.testing.assert_allclose(np.einsum("hwc,hwcf->f", image, ours), expected, rtol=1e-12)
+    np.testing.assert_array_equal(place.to_theirs(ours), theirs)
+
+
+def test_a_trained_vgg_is_evaluated_densely():
+    """The head of a network that was trained with fully connected layers, on the same image: the same logits."""
+    counterpart = sources.find("torchvision", "vgg11")
+    fields = {"num_classes": 3, "hidden": 400, "width_factor": 0.05, "kernel_init": "he"}
+    model, dense = (models.create("vgg11", **fields, dense_head=each) for each in (False, True))
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(1, 224, 224, 3)), jnp.float32)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
+    state = convert.to_theirs(model, variables, counterpart)
+    again = convert.to_ours(dense, state, counterpart, (224, 224, 3))
+    expected = model.apply(variables, images)[0]
+    np.testing.assert_allclose(dense.apply(again, images)[0], expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(expected).max() > 1e-3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_not_imported(value):
+    counterpart = sources.find("torchvision", "resnet18")
+    model = models.create("resnet18", **{**counterpart.fields, "num_classes": 2})
+    places = convert.places(model, counterpart, convert.shapes(model, model.input_shape))
+    state = {each.theirs: np.zeros(each.their_shape, np.float32) for each in places}
+    assert convert.to_ours(model, state, counterpart, model.input_shape)
+    state["layer2.0.conv1.weight"][1, 2] = value
+    with pytest.raises(errors.UserError, match=r"no finite numbers: layer2\.0\.conv1\.weight"):
+        convert.to_ours(model, state, counterpart, model.input_shape)
+    state["layer2.0.conv1.weight"] = np.zeros(state["layer2.0.conv1.weight"].shape, np.int32)
+    with pytest.raises(errors.UserError, match=r"no finite numbers: layer2\.0\.conv1\.weight"):
+        convert.to_ours(model, state, counterpart, model.input_shape)

@@ -423,6 +423,48 @@ def test_any_number_of_classes_and_channels_and_width(name):
     assert factor == 1 or parameters < 0.28 * SIZES[name][0] * (channels + 1) / channels
 
 
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [
+        ("inception_resnet_v1_port", 0.01),
+        ("inception_resnet_v2", 0.3),
+        ("se_inception_resnet_v2", 1.7),
+        ("alexnet", 0.3),
+        ("alexnet", 0.01),
+        ("senet154", 0.3),
+        ("xception", 0.3),
+    ],
+)
+def test_widths_that_do_not_divide(name, factor):
+    """Sums have one width, and groups divide theirs, however widths are rounded."""
+    model = models.create(name, num_classes=7, width_factor=factor)
+    images = jax.ShapeDtypeStruct((1, *model.input_shape), "float32")
+    (logits, _), variables = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x), images)
+    assert logits.shape == (1, 7)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    least = 0.2 if name == "senet154" else 0.8  # 64 groups have one map each at the least
+    assert parameters > least * factor**2 * SIZES[name][0] / 2
+    assert factor < 0.1 or parameters < 2.5 * factor**2 * SIZES[name][0]
+
+
+def test_what_is_dropped_nowhere_is_refused():
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), "float32")
+    with pytest.raises(
+        errors.UserError, match=r"dropout is 0\.5, and the paper's network drops nothing: dropout_after"
+    ):
+        jax.eval_shape(models.create("resnet20", dropout=0.5).init, jax.random.key(0), images)
+    assert jax.eval_shape(
+        models.create("resnet20", dropout=0.5, dropout_after="stage2").init, jax.random.key(0), images
+    )
+
+
+def test_all_of_lenet5_is_normalised():
+    images = jax.ShapeDtypeStruct((1, 32, 32, 1), "float32")
+    variables = jax.eval_shape(models.create("lenet5", batch_norm=True).init, jax.random.key(0), images)
+    assert set(variables["batch_stats"]) == {"norm1", "norm3", "norm5"}
+    assert "bias" not in variables["params"]["conv3"]
+
+
 @pytest.mark.parametrize("name", sorted(SIZES))
 def test_every_parameter_counts_and_every_switch_works(name):
     """In the traced program loss and auxiliary heads depend on every parameter; and all of it is computed in ``dtype``."""

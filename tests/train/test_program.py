@@ -1,5 +1,6 @@
 """A configuration, made ready to run: compiled once, whatever the seed, the epoch and the number of steps."""
 
+import pathlib
 from typing import Any
 
 import jax
@@ -193,3 +194,11 @@ def test_an_unknown_dtype_of_the_reduction_is_named(tiny) -> None:
         errors.UserError, match=r"unknown execution.grad_reduce_dtype 'bfloat17'; did you mean bfloat16"
     ):
         Program(configs.override(tiny, {"execution.grad_reduce_dtype": "bfloat17"}))
+
+
+@pytest.mark.parametrize(("weight", "heads", "said"), [(0.0, "both", True), (0.3, "both", False), (0.0, "none", False)])
+def test_auxiliary_classifiers_that_would_not_be_trained(weight: float, heads: str, said: bool) -> None:
+    recipe = configs.load(pathlib.Path(__file__).parents[2] / "configs" / "googlenet_digits.py")
+    program = Program(configs.override(recipe, {"model.auxiliary": heads, "task.auxiliary_weight": weight}))
+    found = [note for note in program.notes if "auxiliary classifiers (aux1, aux2) are not trained" in note]
+    assert bool(found) == said
