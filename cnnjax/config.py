@@ -53,6 +53,13 @@ NEUTRAL: dict[str, Any] = {
     "schedule.patience": 5,
     "task.label_smoothing": 0.0,
     "task.auxiliary_weight": 0.0,
+    "task.mean": "pixel",
+    "task.crop": 0,
+    "task.jitter": (),
+    "task.area": (),
+    "task.aspect": (),
+    "task.colour": 0.0,
+    "task.photometric": 0.0,
     "task.sizes": (),
 }
 """Settings that recipes did not have at first → the value at which all is as it was then."""

@@ -35,6 +35,13 @@ def get_config() -> ml_collections.ConfigDict:
                 "flip": True,
                 "label_smoothing": 0.0,
                 "auxiliary_weight": 0.0,  # of the losses of auxiliary classifiers; these networks have none
+                "mean": "pixel",  # what is subtracted: a mean for every pixel, or one a "channel"
+                "crop": 0,  # side of what the network sees of an image, at a random place in training; 0: all of it
+                "jitter": (),  # least and largest shorter side that images are resized to before the crop
+                "area": (),  # least and largest share of an image that the crop is made of, and with it
+                "aspect": (),  # width to height of that part
+                "colour": 0.0,  # deviation of a shift along the principal components of all colours
+                "photometric": 0.0,  # brightness, contrast, saturation times 1 ± so much
                 "sizes": (),  # pixels: the sizes of the training images, an epoch each in turn; (): their own
             },
             "model": {

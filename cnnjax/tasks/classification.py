@@ -38,6 +38,14 @@ class Classification:
       label_smoothing: of the targets in training, see :func:`cnnjax.ops.losses.cross_entropy`.
       auxiliary_weight: with which the losses of auxiliary classifiers (taps called ``..._logits``) are added in training.
         Szegedy et al. 2014, §5: 0.3.
+      crop: side of the square that the network sees of an image: one at a random place in training, the middle one in
+        evaluation; 0: the whole image.
+      jitter: least and largest shorter side that images are resized to in training, before the crop; their mean in
+        evaluation. Empty: as they are.
+      area, aspect: of the part of an image that becomes the crop in training, see :func:`cnnjax.ops.augment.by_area`; empty:
+        off.
+      colours: ``[C, C]``, see :func:`cnnjax.ops.augment.shifted`, in the unit of pixels; ``None``: off.
+      photometric: see :func:`cnnjax.ops.augment.photometric`; 0: off.
     """
 
     mean: np.ndarray
@@ -46,6 +54,12 @@ class Classification:
     flip: bool = False
     label_smoothing: float = 0.0
     auxiliary_weight: float = 0.0
+    crop: int = 0
+    jitter: tuple[int, ...] = ()
+    area: tuple[float, ...] = ()
+    aspect: tuple[float, ...] = ()
+    colours: np.ndarray | None = None
+    photometric: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
@@ -54,6 +68,29 @@ class Classification:
             raise errors.UserError(f"task.auxiliary_weight is at least 0, not {self.auxiliary_weight}")
         if self.pad < 0:
             raise errors.UserError(f"task.pad is a number of pixels, 0 or more, not {self.pad}")
+        if not 0 <= self.photometric < 1:
+            raise errors.UserError(f"task.photometric is at least 0 and below 1, not {self.photometric}")
+        least = min(np.shape(self.mean)[:2])
+        if not 0 <= self.crop <= least and not (self.jitter or self.area):
+            raise errors.UserError(
+                f"task.crop is at most the {least} pixels of the images' shorter side, not {self.crop}"
+            )
+        if (self.jitter or self.area) and not self.crop:
+            raise errors.UserError("task.jitter and task.area want a task.crop, the side of what the network sees")
+        if self.jitter and self.area:
+            raise errors.UserError("task.jitter and task.area are two ways to a crop: give one")
+        if self.jitter and not (len(self.jitter) == 2 and self.crop <= self.jitter[0] <= self.jitter[1]):
+            raise errors.UserError(f"task.jitter is two sides of at least task.crop ({self.crop}), not {self.jitter}")
+        if self.area and not (len(self.area) == 2 and 0 < self.area[0] <= self.area[1] <= 1):
+            raise errors.UserError(f"task.area is two shares in 0 ... 1, not {self.area}")
+        if bool(self.area) != bool(self.aspect) or (self.aspect and not 0 < self.aspect[0] <= self.aspect[-1] < np.inf):
+            raise errors.UserError(f"task.aspect is two ratios beside task.area, not {self.aspect}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``[H, W, C]`` of what the network sees."""
+        height, width, channels = np.shape(self.mean)
+        return (self.crop or height, self.crop or width, channels)
 
     def preprocess(self, batch: Batch, keys: jax.Array | None, train: bool) -> Batch:
         """Normalises ``image`` (uint8 ``[N, H, W, C]``) to float32, and augments it in training.
@@ -63,12 +100,37 @@ class Classification:
           keys: one key an example ``[N]``; only used in training.
           train: whether to augment.
         """
-        images = (batch["image"].astype(jnp.float32) - self.mean) / self.scale
+
+        def stream(number: int) -> jax.Array:
+            """Keys of one of the transformations."""
+            return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+
+        images = batch["image"].astype(jnp.float32)
+        if train and self.photometric:
+            images = augment.photometric(stream(2), images, self.photometric)
+        images = (images - self.mean) / self.scale
         if train and self.flip:
-            images = augment.flip(jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys), images)
+            images = augment.flip(stream(0), images)
         if train and self.pad:
-            images = augment.pad_and_crop(jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys), images, self.pad)
+            images = augment.pad_and_crop(stream(1), images, self.pad)
+        if self.crop:
+            images = self._cropped(stream(3), images) if train else self._central(images)
+        if train and self.colours is not None:
+            images = augment.shifted(stream(4), images, jnp.asarray(self.colours / self.scale))
         return {**batch, "image": images}
+
+    def _cropped(self, keys: jax.Array, images: jax.Array) -> jax.Array:
+        if self.area:
+            return augment.by_area(keys, images, self.area, self.aspect, self.crop)  # type: ignore[arg-type]
+        if self.jitter:
+            return augment.jittered(keys, images, self.jitter, self.crop)  # type: ignore[arg-type]
+        return augment.crop(keys, images, self.crop)
+
+    def _central(self, images: jax.Array) -> jax.Array:
+        """Simonyan & Zisserman 2014, §3.2: at the middle of the scales; of an area, the middle square of the whole image."""
+        if not self.jitter and min(images.shape[1:3]) >= self.crop:
+            return augment.central(images, self.crop)
+        return augment.resized(images, sum(self.jitter) // 2 or self.crop, self.crop)
 
     def loss(
         self,

@@ -30,6 +30,8 @@ UNMIRRORED = frozenset({"digits", "mnist", "emnist", "kmnist", "svhn_cropped"})
 
 
 CPU_CONVOLUTIONS = ("auto", "xla")
+MEANS = ("pixel", "channel")
+"""What is subtracted from images: a mean for every pixel, or one a channel."""
 
 
 class Program:
@@ -100,9 +102,23 @@ class Program:
         transfer.check(config.init)
         self.begin = weights.read(transfer.source(config.init.weights, run))[0] if config.init.weights else None
         mean, scale = _given(self.begin.picture, train) if self.begin else _statistics(train.images)
+        settings = config.task
         self.task = Classification(
-            mean, scale, config.task.pad, flip, config.task.label_smoothing, config.task.auxiliary_weight
+            _channels(mean) if settings.mean == "channel" else mean,
+            scale,
+            settings.pad,
+            flip,
+            settings.label_smoothing,
+            settings.auxiliary_weight,
+            settings.crop,
+            settings.jitter,
+            settings.area,
+            settings.aspect,
+            settings.colour * _components(train.images, train.white) if settings.colour else None,
+            settings.photometric,
         )
+        if settings.mean not in MEANS:
+            raise errors.unknown("task.mean", settings.mean, MEANS)
 
         self.network = transfer.network(config, train.num_classes, self.begin)
         model = models.create(self.network[0], **self.network[1])
@@ -163,11 +179,16 @@ class Program:
 
     def record(self) -> weights.Record:
         """What this run's weights are of."""
-        height, width, channels = np.shape(self.task.mean)
+        height, width, channels = self.task.shape
+        whole = np.shape(self.task.mean)
+        top, left = (whole[0] - height) // 2, (whole[1] - width) // 2
+        mean = self.task.mean[top : top + height, left : left + width]
+        if self.config.task.jitter or mean.shape != self.task.shape:
+            mean = np.broadcast_to(self.task.mean.mean((0, 1)), self.task.shape)
         picture = Picture(
-            resize=min(height, width),
+            resize=sum(self.config.task.jitter) // 2 or max(min(whole[:2]), min(height, width)),
             crop=(height, width),
-            mean=_nested(self.task.mean / self.white),
+            mean=_nested(mean / self.white),
             std=_nested(np.full(channels, self.task.scale / self.white)),
         )
         return weights.Record(
@@ -278,7 +299,7 @@ class Program:
         norm.check_groups(batch // devices, devices, group or batch)
 
     def _init(self, seed: int | jax.Array) -> state.TrainState:
-        shape = (1, *np.shape(self.task.mean))
+        shape = (1, *self.task.shape)
         return state.create(self.model, self.optimizer, jnp.zeros(shape), seed, self.config.optimizer.average > 0)
 
     def _check_plateau(self) -> None:
@@ -294,7 +315,7 @@ class Program:
         for size in self.config.task.sizes:
             if type(size) is not int or size < 1:
                 raise errors.UserError(f"task.sizes are numbers of pixels, not {size!r}")
-            images = jax.ShapeDtypeStruct((1, size, size, np.shape(self.task.mean)[-1]), jnp.float32)
+            images = jax.ShapeDtypeStruct((1, size, size, self.task.shape[-1]), jnp.float32)
             found = jax.eval_shape(self.model.init, jax.random.key(0), images)["params"]
             if jax.tree.map(lambda leaf: leaf.shape, found) != shapes:
                 raise errors.UserError(
@@ -380,6 +401,28 @@ def _given(picture: Picture, train: data.Arrays) -> tuple[np.ndarray, np.ndarray
     if mean.ndim > 1 and mean.shape != shape:
         mean = mean.mean((0, 1))
     return np.broadcast_to(mean * train.white, shape), np.asarray(picture.std, np.float32) * train.white
+
+
+def _channels(mean: np.ndarray) -> np.ndarray:
+    """One mean a channel, at every pixel."""
+    return np.broadcast_to(mean.mean((0, 1)), mean.shape)
+
+
+def _components(images: np.ndarray, white: int) -> np.ndarray:
+    """Principal components of the colours of all pixels of ``images [N, H, W, C]``, each times its eigenvalue.
+
+    Krizhevsky et al. 2012, §4.1. An eigenvalue is a square of pixels: it is that of images whose white is one, without which
+    the paper's shifts would be beyond all colours; the result is in the images' own unit.
+    """
+    channels, count = images.shape[-1], images.size // images.shape[-1]
+    total, products = np.zeros(channels), np.zeros((channels, channels))
+    for piece in np.array_split(images, max(1, len(images) // 1000)):
+        pixels = piece.reshape(-1, channels).astype(np.float64)
+        total += pixels.sum(0)
+        products += pixels.T @ pixels
+    mean = total / count
+    values, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))
+    return (vectors * (values / white)).astype(np.float32)
 
 
 def _nested(values: np.ndarray) -> tuple[Any, ...]:

@@ -207,3 +207,51 @@ def test_the_metric_of_batches_is_that_of_all(example):
 def test_negative_padding():
     with pytest.raises(errors.UserError, match=r"task\.pad is a number of pixels, 0 or more, not -1"):
         Classification(np.zeros((8, 8, 3)), 1.0, pad=-1)
+
+
+def wide(**settings):
+    return Classification(np.full((12, 12, 3), 7.0, np.float32), 50.0, **settings)
+
+
+def test_what_the_network_sees_of_an_image():
+    batch = {"image": RNG.integers(0, 256, (4, 12, 12, 3), dtype=np.uint8)}
+    plain = (batch["image"] - 7.0) / 50
+    task = wide(crop=8)
+    assert task.shape == (8, 8, 3)
+    np.testing.assert_allclose(task.preprocess(batch, None, False)["image"], plain[:, 2:10, 2:10], rtol=1e-5)
+    found = np.asarray(task.preprocess(batch, keys(4), True)["image"])
+    for image, part in zip(plain, found, strict=True):
+        assert any(np.allclose(image[y : y + 8, x : x + 8], part, atol=1e-5) for y in range(5) for x in range(5))
+    for settings in ({"jitter": (16, 24)}, {"area": (0.1, 1.0), "aspect": (0.75, 1.33)}):
+        task = wide(crop=16, **settings)
+        for train in (True, False):
+            assert task.preprocess(batch, keys(4), train)["image"].shape == (4, 16, 16, 3)
+
+
+def test_colours_move_in_training_only():
+    batch = {"image": RNG.integers(0, 256, (4, 12, 12, 3), dtype=np.uint8)}
+    task = wide(colours=np.eye(3, dtype=np.float32) * 5)
+    plain = (batch["image"] - 7.0) / 50
+    np.testing.assert_allclose(task.preprocess(batch, None, False)["image"], plain, rtol=1e-5, atol=1e-6)
+    moved = np.asarray(task.preprocess(batch, keys(4), True)["image"]) - plain
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1, :1], moved.shape), atol=1e-5)
+    assert 0.01 < np.abs(moved).max() < 0.5  # five of fifty
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"crop": 13}, "task.crop is at most the 12 pixels of the images' shorter side, not 13"),
+        ({"crop": -1}, "task.crop is at most"),
+        ({"jitter": (8, 12)}, "want a task.crop"),
+        ({"crop": 8, "jitter": (7, 12)}, r"task.jitter is two sides of at least task.crop \(8\)"),
+        ({"crop": 8, "jitter": (12,)}, "task.jitter is two sides"),
+        ({"crop": 8, "jitter": (8, 12), "area": (0.1, 1.0), "aspect": (1.0, 1.0)}, "two ways to a crop"),
+        ({"crop": 8, "area": (0.1, 1.5), "aspect": (1.0, 1.0)}, "task.area is two shares"),
+        ({"crop": 8, "area": (0.1, 1.0)}, "task.aspect is two ratios"),
+        ({"photometric": 1.0}, "task.photometric is at least 0 and below 1"),
+    ],
+)
+def test_crops_that_cannot_be(settings, message):
+    with pytest.raises(errors.UserError, match=message):
+        wide(**settings)

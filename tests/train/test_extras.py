@@ -12,7 +12,7 @@ from cnnjax import config as configs
 from cnnjax import errors, interop
 from cnnjax.nn import stacking
 from cnnjax.train import loop, optimizer
-from cnnjax.train.program import Program
+from cnnjax.train.program import Program, _components
 from cnnjax.train.run import RunFolder
 
 
@@ -194,3 +194,28 @@ def test_a_network_of_one_size() -> None:
     recipe = configs.load(pathlib.Path(__file__).parents[2] / "configs" / "pattern_digits.py")
     with pytest.raises(errors.UserError, match="the parameters of pattern depend on the size of its images"):
         changed(recipe, task__sizes=(16, 24))
+
+
+def test_components_of_colours_are_those_of_a_slow_reference() -> None:
+    rng = np.random.default_rng(0)
+    mixed = rng.normal(size=(50, 4, 4, 3)) @ np.array([[30.0, 20, 5], [0, 9, 3], [0, 0, 4]]) + 128
+    images = np.clip(mixed, 0, 255).astype(np.uint8)
+    covariance = np.cov(images.reshape(-1, 3).astype(np.float64).T / 255, bias=True)
+    values, vectors = np.linalg.eigh(covariance)
+    found = _components(images, 255)
+    for k in range(3):
+        expected = vectors[:, k] * values[k] * 255
+        sign = np.sign(found[:, k] @ expected)
+        np.testing.assert_allclose(found[:, k] * sign, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_mean_a_channel_and_a_crop(recipe: configs.ConfigDict) -> None:
+    program = changed(recipe, task__mean="channel", task__crop=6, task__pad=0)
+    assert np.ptp(program.task.mean) == 0
+    assert program.record().input_shape == (6, 6, 1)
+    assert program.record().picture.size == (6, 6)
+    assert program.record().picture.resize == 8
+    state, _ = program.run(program.init(0), program.zero(), 0, 2)
+    assert 0 <= program.evaluate(state, "test")["error"] <= 1
+    with pytest.raises(errors.UserError, match=r"unknown task.mean 'pixels'; did you mean pixel"):
+        changed(recipe, task__mean="pixels")
