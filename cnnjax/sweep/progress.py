@@ -176,13 +176,19 @@ def _rate(flops: float) -> str:
 
 
 def _set(arm: Arm) -> tuple[tuple[int, ...], int, int]:
-    """Shape of an image of an arm's training set, how many there are, and of how many classes."""
-    return _described(arm.config.dataset.name, arm.config.dataset.train, arm.config.execution.data_dir)
+    """Shape of what an arm's network sees of a training image, how many there are, and of how many classes."""
+    asked = arm.config.dataset
+    shape, count, classes = _described(asked.name, asked.train, tuple(asked.classes), arm.config.execution.data_dir)
+    side = arm.config.task.crop or asked.side
+    return (side, side, shape[-1]) if side else shape, count, classes
 
 
 @functools.cache
-def _described(name: str, split: str, data_dir: str | None) -> tuple[tuple[int, ...], int, int]:
+def _described(
+    name: str, split: str, classes: tuple[int, ...], data_dir: str | None
+) -> tuple[tuple[int, ...], int, int]:
     found = data.load(name, split, data_dir)
+    found = found.only(classes) if classes else found
     return found.images.shape[1:], len(found.images), found.num_classes
 
 

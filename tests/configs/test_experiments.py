@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from cnnjax import config as configs
-from cnnjax import models
+from cnnjax import cli, models
 from cnnjax.sweep import experiment, plan
 from cnnjax.tasks import classification
 from cnnjax.train import loop
@@ -134,3 +134,10 @@ def test_the_first_arm_trains_a_step(path, tmp_path):
     status = loop.train(Program(config), config, RunFolder(tmp_path / "run"), lambda line: None)
     assert (status["outcome"], status["step"]) == ("completed", 1)
     assert 0 <= status["summary"]["test/error"] <= 1
+
+
+@every_experiment
+def test_what_would_run_is_shown(path, tmp_path, capsys):
+    """Parameters and an estimate of every arm, at the size and for the classes that its network sees."""
+    assert cli.main(["run", str(path), "--dry-run", "--runs", str(tmp_path)]) == 0
+    assert "what would run" in capsys.readouterr().out
