@@ -34,6 +34,8 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
+            "duration": "10 epochs",
+            "schedule.boundaries": ("5 epochs", "7.5 epochs"),
             "dataset.side": 75,
             "schedule.learning_rate": 0.02,
         },

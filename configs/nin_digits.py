@@ -30,6 +30,8 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
+            "duration": "10 epochs",
+            "schedule.boundaries": ("5 epochs", "7.5 epochs"),
             "dataset.side": 16,
             "optimizer.weight_decay": 1e-4,
             "optimizer.decay_multipliers": (("kernel$", 1.0), ("(scale|bias)$", 0.0)),

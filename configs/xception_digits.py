@@ -29,6 +29,8 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
+            "duration": "10 epochs",
+            "schedule.boundaries": ("5 epochs", "7.5 epochs"),
             "dataset.side": 71,
             "schedule.learning_rate": 0.02,
         },

@@ -9,8 +9,8 @@ ARMS = {
     "full": {},
     "without-3-4": {"model.without": "conv3,conv4"},
     "without-7": {"model.without": "fc7"},
-    "without-6-7": {"model.without": "fc6,fc7"},
-    "without-3-4-6-7": {"model.without": "conv3,conv4,fc6,fc7"},
+    "without-6-7": {"model.without": "fc6,fc7", "model.dropout": 0.0},  # nothing is left to be dropped
+    "without-3-4-6-7": {"model.without": "conv3,conv4,fc6,fc7", "model.dropout": 0.0},
     "fc2048": {"model.hidden": 2048},
     "fc8192": {"model.hidden": 8192},
 }

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cnnjax import config as configs
 from cnnjax import cli, models
+from cnnjax import config as configs
 from cnnjax.sweep import experiment, plan
 from cnnjax.tasks import classification
 from cnnjax.train import loop
