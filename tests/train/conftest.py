@@ -31,10 +31,10 @@ class Signalled:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._program, name)
 
-    def run(self, state: Any, sums: Any, done: int, count: int) -> Any:
+    def run(self, state: Any, sums: Any, done: int, count: int, *rest: Any) -> Any:
         if done + count == self._at:
             os.kill(os.getpid(), self._number)
-        return self._program.run(state, sums, done, count)
+        return self._program.run(state, sums, done, count, *rest)
 
 
 @pytest.fixture(scope="session")

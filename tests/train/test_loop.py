@@ -182,10 +182,10 @@ def test_failure_is_written_in_the_status(program, recipe, folder, undisturbed, 
         def __getattr__(self, name: str) -> Any:
             return getattr(program, name)
 
-        def run(self, state: Any, sums: Any, done: int, count: int) -> Any:
+        def run(self, state: Any, sums: Any, done: int, count: int, *rest: Any) -> Any:
             if done == 15:
                 raise RuntimeError("out of memory\nwith details")
-            return program.run(state, sums, done, count)
+            return program.run(state, sums, done, count, *rest)
 
     with pytest.raises(RuntimeError):
         loop.train(Broken(), recipe, folder, pytest.fail)  # type: ignore[arg-type]

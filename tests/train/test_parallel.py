@@ -195,10 +195,10 @@ def test_checkpoint_goes_on_under_another_mapping(made, tmp_path: pathlib.Path) 
             def __getattr__(self, name: str) -> Any:
                 return getattr(program, name)
 
-            def run(self, state: Any, sums: Any, done: int, count: int) -> Any:
+            def run(self, state: Any, sums: Any, done: int, count: int, *rest: Any) -> Any:
                 if done + count == stop:
                     os.kill(os.getpid(), signal.SIGTERM)
-                return program.run(state, sums, done, count)
+                return program.run(state, sums, done, count, *rest)
 
         with signals.noted() as stopped:
             loop.train(Short(), config, folder, said.append, stopped)  # type: ignore[arg-type]
