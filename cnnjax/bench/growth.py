@@ -227,13 +227,16 @@ def conditions() -> str:
 
 
 def save(
-    file: pathlib.Path, measured: Mapping[str, Sequence[Point]], sweeps: Mapping[str, Mapping[int, float]]
+    file: pathlib.Path,
+    measured: Mapping[str, Sequence[Point]],
+    sweeps: Mapping[str, Mapping[int, float]],
+    found: Sequence[Bound] = (),
 ) -> None:
-    """Writes all numbers as JSON."""
+    """Writes all numbers that there are as JSON."""
     content = {
         "conditions": conditions(),
         "curves": {name: [dataclasses.asdict(point) for point in points] for name, points in measured.items()},
         "sweeps": {name: {str(count): seconds for count, seconds in each.items()} for name, each in sweeps.items()},
-        "bounds": [dataclasses.asdict(bound) for bound in bounds(measured)],
+        "bounds": [dataclasses.asdict(bound) for bound in found],
     }
     file.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,6 +1,6 @@
 """Processes that time training steps when they are asked to: one JSON object a line, in and out.
 
-A peer builds its network, warms up, prints ``{"version", "first_s", ...}``, and then answers each ``{"steps": n}`` with
+A peer builds its network, warms up, prints ``{"version", "parameters", ...}``, and then answers each ``{"steps": n}`` with
 ``{"seconds": t}``; ours answers ``{"compile": true}`` too. So several peers can take turns in one run, and the machine's
 drift hits them alike.
 """
@@ -102,8 +102,9 @@ class Peer:
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout
         for line in self._process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
+            with contextlib.suppress(ValueError):  # what else it, or a library of its, says
+                if isinstance(said := json.loads(line), dict):
+                    return said
         self._process.wait()
         self._complaints.seek(0)
         last = next((line for line in reversed(self._complaints.readlines()) if line.strip()), "without a word")

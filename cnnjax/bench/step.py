@@ -83,7 +83,7 @@ class Result:
 
 def compare(
     case: Case,
-    torch_python: pathlib.Path,
+    torch_python: str,
     form: str,
     turns: int,
     say: Callable[[str], None],
@@ -111,7 +111,7 @@ def compare(
         for mode in modes:
             try:
                 theirs = {**request, "network": network, "mode": mode, "threads": len(machine.cores())}
-                peers[mode] = opened.enter_context(Peer(f"torch, {mode}", [str(torch_python), str(SCRIPT)], theirs))
+                peers[mode] = opened.enter_context(Peer(f"torch, {mode}", [torch_python, str(SCRIPT)], theirs))
             except errors.UserError as error:
                 failed[mode] = str(error)
                 say(f"{case.name}: {error}")

@@ -25,7 +25,7 @@ def add(command: process.Add) -> None:
 
     step = subject("step", _bench_step, "the training step against another framework's", turns=5)
     step.add_argument("--against", choices=("torch",), required=True)
-    step.add_argument("--python", type=pathlib.Path, default=pathlib.Path(sys.executable), help="one that has torch")
+    step.add_argument("--python", default=sys.executable, help="one that has torch")
     step.add_argument("--form", choices=("onednn", "canonical"), default="onednn", help="of our convolutions on a CPU")
 
     growth = subject(
@@ -63,15 +63,17 @@ def _bench_growth(options: argparse.Namespace, settings: list[str]) -> int:
     console = Console()
     growth.check(options.recipe)
     options.to.mkdir(parents=True, exist_ok=True)
-    measured = {curve.name: growth.measure(curve, options.turns, process.say) for curve in growth.CURVES}
+    measured = {}
+    for curve in growth.CURVES:
+        measured[curve.name] = growth.measure(curve, options.turns, process.say)
+        growth.save(options.to / "growth.json", measured, {})
     found = growth.bounds(measured)
     console.print(growth_report.table(measured))
     console.print(bound.table(found))
     growth_report.plot(measured, options.to / "growth.png", growth.conditions())
-    growth.save(options.to / "growth.json", measured, {})
     sweeps = growth.sweeps(options.recipe, process.say)
     console.print(growth_report.sweeps_table(sweeps))
-    growth.save(options.to / "growth.json", measured, sweeps)
+    growth.save(options.to / "growth.json", measured, sweeps, found)
     process.say(f"{options.to / 'growth.png'}, {options.to / 'growth.json'}")
     return process.gate(options.gate, bound.lost(found))
 

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
+from cnnjax import errors
 from cnnjax.nn import initialisers, onednn
 
 Pair = tuple[int, int]
@@ -62,13 +63,16 @@ def conv2d(
       dilation: spacing of the kernel's taps.
       groups: the input and output channels are split into this many independent convolutions.
       form: ``"canonical"``: gradients as canonical convolutions. ``"onednn"``: the same by `cnnjax.nn.onednn` where that
-        supports them, in programs of one CPU device; elsewhere canonical. ``"plain"``: gradients are left to JAX, for
+        supports them, in programs of one CPU device (reverse mode once, no ``vmap``); elsewhere canonical. ``"plain"``:
+        gradients are left to JAX, for
         tools that need forward mode. (On a CPU jaxlib 0.10.2 computes JAX's input gradient wrongly where the padding is
         larger than the kernel's reach on one side and smaller on the other.)
 
     Returns:
       ``[N, H', W', Cout]`` with ``H' = (H + above + below - dilation * (kh - 1) - 1) // stride + 1``.
     """
+    if form not in FORMS:
+        raise errors.unknown("form", form, FORMS)
     (above, below), (left, right) = padding
     geometry = _Geometry(_pair(strides), ((above, below), (left, right)), _pair(dilation), groups, form)
     return _xla(x, kernel, geometry) if form == "plain" else _with_gradient(x, kernel, geometry)
@@ -87,6 +91,8 @@ def _backward(
     geometry: _Geometry, residuals: tuple[jax.Array, jax.Array], dy: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
+    if not dy.size:
+        return jnp.zeros_like(x), jnp.zeros_like(kernel)
     return _input_gradient(x, kernel, dy, geometry), _kernel_gradient(x, kernel, dy, geometry)
 
 
@@ -99,10 +105,10 @@ def _xla(
     padding = geometry.padding
     if min(map(min, padding)) < 0:
         # XLA on CPU computes wrong numbers for some convolutions with a negative padding: it is cut off before.
-        cut = [(min(low, 0), min(high, 0), hole - 1) for (low, high), hole in zip(padding, spread, strict=True)]
+        rows, columns = (_edges(*axis) for axis in zip(x.shape[1:3], padding, spread, strict=True))
+        cut = [(*edges, hole - 1) for (edges, _), hole in zip((rows, columns), spread, strict=True)]
         x = lax.optimization_barrier(lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *cut, (0, 0, 0)]))
-        (above, below), (left, right) = padding
-        padding, spread = ((max(above, 0), max(below, 0)), (max(left, 0), max(right, 0))), (1, 1)
+        padding, spread = (rows[1], columns[1]), (1, 1)
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -114,6 +120,14 @@ def _xla(
         feature_group_count=geometry.groups,
         batch_group_count=batch_groups,
     )
+
+
+def _edges(size: int, padding: Pair, spread: int) -> tuple[Pair, Pair]:
+    """Of an axis with a negative padding: what is cut off (or added) before the convolution, and what the convolution adds."""
+    (low, high), length = padding, (size - 1) * spread + 1
+    if min(low, high) < -length:  # nothing of the array is seen, only zeros of the other side
+        return (-length, length + low + high), (0, 0)
+    return (min(low, 0), min(high, 0)), (max(low, 0), max(high, 0))
 
 
 def _convolve(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
@@ -169,7 +183,7 @@ def _kernel_gradient_on_cpu(x: jax.Array, dy: jax.Array, geometry: _Geometry) ->
     """On one CPU device: a small one by oneDNN, a large one by XLA, piece by piece.
 
     XLA runs this convolution, whose result is small, on one core: pieces of the batch run side by side, and stay in cache.
-    Pieces are of equal size: a batch of a prime number of examples stays whole.
+    Pieces are of equal size: a batch that no number up to eight divides stays whole.
     """
     # Without the barrier XLA computes what made the operands once more, inside of the transposes, where it is slow.
     x, dy = lax.optimization_barrier((x, dy))

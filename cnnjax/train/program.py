@@ -147,7 +147,7 @@ class Program:
         self.steps = self.duration(config.duration, "duration")
         self.schedule = schedule.make(config.schedule, self.steps_per_epoch, batch)
         self.optimizer = optimizer.make(config.optimizer, self.schedule)
-        self._check_plateau()
+        self._check_extras()
         # Each kernel's random generator is compiled for itself; optimised less, that takes a quarter of the time.
         self._init_compiled = jax.jit(self._init, compiler_options={"xla_backend_optimization_level": 1})
         self.abstract = self._init_compiled.eval_shape(jnp.int32(0))
@@ -302,8 +302,13 @@ class Program:
         shape = (1, *self.task.shape)
         return state.create(self.model, self.optimizer, jnp.zeros(shape), seed, self.config.optimizer.average > 0)
 
-    def _check_plateau(self) -> None:
-        schedules = self.config.schedule
+    def _check_extras(self) -> None:
+        """Raises a `UserError` where what is asked of training beside the optimiser means nothing."""
+        schedules, extras = self.config.schedule, self.config.optimizer
+        if not 0 <= extras.average < 1:
+            raise errors.UserError(f"optimizer.average is at least 0 and below 1, not {extras.average}")
+        if not 0 <= extras.max_filter < np.inf:
+            raise errors.UserError(f"optimizer.max_filter is at least 0, not {extras.max_filter}")
         if schedules.plateau and schedules.plateau not in EVALUATED:
             raise errors.unknown("schedule.plateau", schedules.plateau, EVALUATED)
         if schedules.patience < 1:

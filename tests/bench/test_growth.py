@@ -107,7 +107,7 @@ def test_a_curve_is_measured_by_processes_that_take_turns(tmp_path: pathlib.Path
 
 
 def test_all_numbers_are_saved(tmp_path: pathlib.Path) -> None:
-    growth.save(tmp_path / "growth.json", KNOWN, {"arms": {2: 20.0}})
+    growth.save(tmp_path / "growth.json", KNOWN, {"arms": {2: 20.0}}, growth.bounds(KNOWN))
     content = json.loads((tmp_path / "growth.json").read_text())
     assert content["curves"]["depth"][3]["step_s"] == [12.02] * 3
     assert content["sweeps"] == {"arms": {"2": 20.0}}

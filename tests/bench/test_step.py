@@ -9,7 +9,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from cnnjax import errors, models
+from cnnjax import cli, errors, models
 from cnnjax.analysis import cost
 from cnnjax.bench import step
 
@@ -24,7 +24,7 @@ import json, sys
 asked = json.loads(sys.argv[2])
 if asked["mode"] == "compile":
     sys.exit("no compiler here")
-print(json.dumps({{"version": "torch 0", "parameters": {parameters}, "first_s": 0.0}}), flush=True)
+print(json.dumps({{"version": "torch 0", "parameters": {parameters}}}), flush=True)
 open({str(tmp_path / "asked")!r}, "a").write(json.dumps(asked) + "\\n")
 for line in sys.stdin:
     n = json.loads(line)["steps"]
@@ -72,3 +72,39 @@ def test_a_python_without_torch_is_one_line():
 def test_a_python_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(errors.UserError, match=r"torch, nchw: .*none cannot be run: No such file or directory"):
         step.compare(TINY, tmp_path / "none", "canonical", turns=1, say=lambda line: None, modes=("nchw",))
+
+
+REQUIRED = {"ResNet-20, 8×8": 1.0, "ResNet-56, 8×8": 1.0, "ResNet-20, 32×32": 0.7, "ResNet-56, 32×32": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("slow", "gate", "status"),
+    [
+        ("", True, 0),
+        ("ResNet-56, 8×8", True, 1),
+        ("ResNet-20, 32×32", True, 1),
+        ("ResNet-56, 8×8", False, 0),
+        ("VGG-16-BN, 32×32", True, 0),  # nothing is required of it
+    ],
+)
+def test_the_gate_by_the_command_line(slow, gate, status, monkeypatch, capsys):
+    """A ratio just below what is required fails, one just above it does not."""
+
+    def compare(case, python, form, turns, say):
+        ratio = case.required + 0.01 if case.name != slow else max(case.required - 0.01, 0.01)
+        return step.Result(case, [1.0] * turns, {"nchw": [ratio] * turns}, ("jax 0", "torch 0"), {})
+
+    monkeypatch.setattr(step, "compare", compare)
+    assert {case.name: case.required for case in step.CASES if case.required} == REQUIRED
+    assert cli.main(["bench", "step", "--against", "torch", *(["--gate"] if gate else [])]) == status
+    complaint = capsys.readouterr().err
+    assert (slow in complaint) if status else not complaint
+
+
+def test_a_peer_that_says_more_than_it_should(tmp_path):
+    path = fake_torch(tmp_path)
+    path.write_text(
+        path.read_text().replace("import json, sys\n", "import json, sys\nprint('{not json')\nprint('[1]')\n")
+    )
+    result = step.compare(TINY, str(path), "canonical", turns=1, say=lambda line: None)
+    assert result.theirs["nchw"] == [2.0]

@@ -2,17 +2,12 @@
 
 import pathlib
 
-import jax
-import jax.numpy as jnp
 import pytest
 
 from cnnjax import cli, models
 from cnnjax import config as configs
 from cnnjax.sweep import experiment, plan
 from cnnjax.tasks import classification
-from cnnjax.train import loop
-from cnnjax.train.program import Program
-from cnnjax.train.run import RunFolder
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
@@ -83,57 +78,6 @@ def test_overrides_reach_every_arm_and_are_made_last(tmp_path):
     assert {(arm.config.model.depth, arm.config.duration, tuple(arm.seeds)) for arm in sweep.arms} == {
         (8, "1 steps", (9,))
     }
-
-
-def by_itself(arm):
-    """An arm's settings, without the weights of another arm that it begins with."""
-    return configs.override(arm.config, {"init.weights": "", "init.added": ""} if arm.source else {})
-
-
-def step_settings(config):
-    """What a training step's shapes can depend on."""
-    flat = configs.flatten(config)
-    return str(
-        {key: value for key, value in flat.items() if not key.startswith(("schedule.", "evaluation.", "execution."))}
-    )
-
-
-@pytest.mark.slow
-@every_experiment
-def test_every_arm_has_a_training_step(path, tmp_path):
-    """Traced, not computed: the state that comes out is of the form of the one that goes in."""
-    sweep = plan.make(experiment.load(path), "", [], [], tmp_path)
-    for config in {step_settings(each): each for each in map(by_itself, sweep.arms)}.values():
-        program = Program(config)
-        sums, numbers = jax.eval_shape(program.task.init), (jnp.int32(0),) * 3
-        order = jnp.arange(len(program._data["train"]["label"]))
-        state = program.abstract
-        after = jax.eval_shape(program._run, state, sums, program._data["train"], order, *numbers, jnp.float32(1))
-        assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
-            lambda leaf: (leaf.shape, leaf.dtype), (state, sums)
-        )
-
-
-LARGE = ("googlenet", "inception", "xception")
-"""Networks that take half a minute to compile."""
-
-
-@pytest.mark.slow
-@every_experiment
-def test_the_first_arm_trains_a_step(path, tmp_path):
-    arm = plan.make(experiment.load(path), "", [0], [], tmp_path).arms[0]
-    if arm.config.model.name.startswith(LARGE):
-        pytest.skip("traced only, see above")
-    changes = {
-        "duration": "1 steps",
-        "schedule.boundaries": (),
-        "evaluation.every": "1 steps",
-        "evaluation.log": "1 steps",
-    }
-    config = configs.override(by_itself(arm), changes)
-    status = loop.train(Program(config), config, RunFolder(tmp_path / "run"), lambda line: None)
-    assert (status["outcome"], status["step"]) == ("completed", 1)
-    assert 0 <= status["summary"]["test/error"] <= 1
 
 
 @every_experiment

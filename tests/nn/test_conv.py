@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
+from cnnjax import errors
 from cnnjax.nn.conv import Conv, conv2d
 from cnnjax.train import compiler
 
@@ -125,6 +126,9 @@ NETWORKS = [
     Case(1, (3, 4), (1, 2), (1, 3), ((2, 1), (3, 0)), (1, 1), 1, 2, 2),
     Case(2, (5, 5), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, 2, 3),
     Case(1, (8, 9), (2, 3), (3, 4), ((0, 0), (1, 0)), (1, 1), 1, 2, 2),
+    # So much padding on one side that a part of the gradient is of zeros alone.
+    Case(2, (1, 1), (1, 1), (4, 4), ((6, 0), (6, 0)), (1, 1), 1, 3, 2),
+    Case(2, (5, 1), (4, 3), (2, 4), ((7, 4), (4, 0)), (1, 1), 1, 4, 9),
 ]
 
 
@@ -308,3 +312,22 @@ def test_gradients_as_training_compiles_them(form, shape, kernel_shape, strides,
     found = pull(*(each.astype(np.float32) for each in (x, kernel, dy)))
     for ours, expected in zip(found, slow_gradients(x, kernel, dy, strides, padding), strict=True):
         np.testing.assert_allclose(ours, expected, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("form", ["canonical", "onednn"])
+def test_gradients_of_an_empty_result_are_zero(form):
+    x, kernel = jnp.ones((2, 2, 2, 3)), jnp.ones((5, 5, 3, 2))
+    total = lambda x, kernel: conv2d(x, kernel, (2, 2), form=form).sum()  # noqa: E731
+    for found, like in zip(jax.jit(jax.grad(total, (0, 1)))(x, kernel), (x, kernel), strict=True):
+        np.testing.assert_array_equal(found, np.zeros(like.shape))
+
+
+@pytest.mark.parametrize("form", ["canonical", "onednn", "plain"])
+def test_channels_that_do_not_fit_are_an_error_and_no_end_of_the_process(form):
+    with pytest.raises(ValueError, match="feature"):
+        conv2d(jnp.ones((1, 5, 5, 3)), jnp.ones((3, 3, 2, 2)), form=form)
+
+
+def test_an_unknown_form():
+    with pytest.raises(errors.UserError, match="unknown form 'one-dnn'"):
+        conv2d(jnp.ones((1, 5, 5, 3)), jnp.ones((3, 3, 3, 2)), form="one-dnn")

@@ -98,9 +98,13 @@ def test_a_negative_padding_takes_xlas():
 
 
 def test_the_platform_that_is_compiled_for_decides():
-    lowered = jax.jit(lambda x, k: conv2d(x, k, **PLAIN, form="onednn")).trace(X, KERNEL)
-    assert CALL in lowered.lower(lowering_platforms=("cpu",)).as_text()
-    assert CALL not in lowered.lower(lowering_platforms=("cuda",)).as_text()
+    convolve = lambda x, k: conv2d(x, k, **PLAIN, form="onednn")  # noqa: E731
+    gradients = jax.grad(lambda x, k: convolve(x, k).sum(), (0, 1))
+    for function in (convolve, gradients):
+        traced = jax.jit(function).trace(X, KERNEL)
+        assert CALL in traced.lower(lowering_platforms=("cpu",)).as_text()
+        for platform in ("cuda", "tpu"):
+            assert CALL not in traced.lower(lowering_platforms=(platform,)).as_text()
 
 
 def test_a_mesh_of_devices_is_no_place_for_it():

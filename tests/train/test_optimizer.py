@@ -21,8 +21,6 @@ BASE = {
     "second_moment": 0.8,
     "epsilon": 1e-3,
     "clip": 0.0,
-    "max_filter": 0.0,
-    "average": 0.0,
     "weight_decay": 0.05,
     "decay": "coupled",
     "decay_multipliers": (("kernel$", 1.0), ("(scale|bias)$", 1.0)),
