@@ -276,7 +276,7 @@ def test_seeds_are_read() -> None:
 def test_interrupted_before_training(call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is to be saved yet; the exit status is the same."""
 
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr("cnnjax.train.program.Program", interrupt)

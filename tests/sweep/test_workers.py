@@ -57,7 +57,7 @@ def test_command_line_says_every_setting(overrides: dict[str, Any], arm, monkeyp
         return {"outcome": "completed", "step": 1, "summary": {}}
 
     monkeypatch.setattr(loop, "train", train)
-    monkeypatch.setattr("cnnjax.train.program.Program", lambda config, say: None)
+    monkeypatch.setattr("cnnjax.train.program.Program", lambda config, say, run: None)
     monkeypatch.setattr(process, "stop_as_interrupt", lambda: None)
     made = arm(**overrides)
     assert cli.main(workers.command_line(made, (3, 5))) == 0
