@@ -90,7 +90,10 @@ def train_step(
         changes = jax.tree.map(lambda change: change * scale, changes)
     step, params = state.step + jnp.int32(1), optax.apply_updates(state.params, changes)
     if radius:
-        params = limited(params, radius)
+        # What is held fast is not limited either.
+        small = limited(params, radius)
+        held = lambda mark, new, old: jnp.where(mark > 0, new, old)  # noqa: E731
+        params = small if marks is None else jax.tree.map(held, marks, small, params)
     if averaging:
         opt_state = Averaged(opt_state, averaged(state.opt_state.average, params, average, step))
     return state.replace(step=step, params=params, batch_stats=batch_stats, opt_state=opt_state), sums

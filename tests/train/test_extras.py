@@ -66,6 +66,21 @@ def test_evaluation_and_weights_are_of_the_average(
     assert status["summary"]["test/error"] == pytest.approx(float(wrong.mean()))
 
 
+def test_a_run_with_an_average_that_is_stopped(averaging: Program, tmp_path: pathlib.Path) -> None:
+    """At a rate at which the average is far from the parameters: resumed, all bits are the same."""
+    config = configs.override(averaging.config, {"execution.steps_per_dispatch": 3})
+    whole, parts = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parts")
+    loop.train(averaging, config, whole, lambda line: None)
+    for _ in range(2):
+        calls = iter(range(100))
+        with pytest.raises(loop.Interrupted):
+            loop.train(averaging, config, parts, lambda line: None, lambda calls=calls: next(calls) >= 1)
+    loop.train(averaging, config, parts, lambda line: None)
+    assert (whole.path / "metrics.jsonl").read_bytes() == (parts.path / "metrics.jsonl").read_bytes()
+    one, other = (leaves(interop.load(each.path).variables) for each in (whole, parts))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
 def flat(recipe: configs.ConfigDict) -> configs.ConfigDict:
     """A metric that cannot fall: nothing moves. Two evaluations an epoch of 11 steps."""
     return configs.override(
@@ -137,6 +152,21 @@ def test_filters_are_limited_one_by_one() -> None:
     np.testing.assert_allclose(stacked, np.stack([expected, expected[..., ::-1]]), rtol=1e-6)
     for kept in (("conv1", "bias"), ("fc", "kernel")):
         np.testing.assert_array_equal(found[kept[0]][kept[1]], tree[kept[0]][kept[1]])
+
+
+def test_filters_that_are_held_fast_are_not_limited(recipe: configs.ConfigDict) -> None:
+    """They keep their bits, one block of a stage too, while all others are limited."""
+    program = changed(
+        recipe, optimizer__max_filter=0.02, init__frozen=("^conv1/", "stage2/"), init__frozen_until="2 steps"
+    )
+    state = program.init(0)
+    before = leaves(state.params)
+    state, _ = program.run(state, program.zero(), 0, 2)
+    after = leaves(state.params)
+    held = {name for name in before if name.startswith(("conv1/", "stage2/"))}
+    assert {name for name in before if np.array_equal(before[name], after[name])} == held
+    sizes = {name: np.sqrt((leaf**2).mean((0, 1, 2))).max() for name, leaf in after.items() if leaf.ndim == 4}
+    assert {name for name, size in sizes.items() if size > 0.0201} == held & set(sizes)
 
 
 def test_filters_stay_limited_in_training(recipe: configs.ConfigDict) -> None:
