@@ -78,7 +78,7 @@ def test_handlers_of_signals_are_put_back(folder, stop) -> None:
 
 
 KILLED = {
-    "within an epoch": "kill_at(program.Program, 'run', lambda self, state, sums, done, count: done == 15)",
+    "within an epoch": "kill_at(program.Program, 'run', lambda self, state, sums, done, *_: done == 15)",
     "a row is written, its checkpoint not begun": "kill_at(checkpoint.Checkpoints, 'save', lambda _, step, tree: step == 22)",
     "a checkpoint is being written": "kill_at(checkpoint.Checkpoints, 'save', lambda _, step, tree: step == 22, after=True)",
     "a checkpoint is committed, its manifest not written": "kill_at(files, 'write_json', lambda path, _: path.stem == '22')",
