@@ -54,7 +54,7 @@ def supports(
     dilation: Sequence[int],
     groups: int,
 ) -> bool:
-    """Whether a convolution is of a kind that the probe tries samples of: float32, one group, no negative padding, nothing empty.
+    """Whether a convolution is of a kind that the probe samples: float32, one group, no negative padding, nothing empty.
 
     Sizes are not bounded: the probe goes through kinds of kernel, stride, padding and dilation, see :func:`forms`.
     """
