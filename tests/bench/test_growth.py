@@ -112,6 +112,7 @@ def test_all_numbers_are_saved(tmp_path: pathlib.Path) -> None:
     assert "cores" in content["conditions"]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_run_by_the_command(tmp_path: pathlib.Path) -> None:
     assert growth.sweep(ROOT / "configs" / "resnet_cifar_digits.py", arms=1, workers=1) > 0
 

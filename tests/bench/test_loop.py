@@ -14,6 +14,7 @@ RECIPE = pathlib.Path(__file__).parents[2] / "configs" / "resnet_cifar.py"
 SMALL = [f"--config.{each}" for each in ("model.depth=8", "model.width=1", "batch_size=8", "execution.devices=1")]
 
 
+@pytest.mark.slow
 def test_every_part_is_timed() -> None:
     rows = loop.measure(RECIPE, SMALL, turns=2, say=lambda line: None)
     assert [row.images for row in rows] == [64, 64, 64, 64, 64, loop.EXAMPLES, loop.EXAMPLES]

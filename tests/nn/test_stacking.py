@@ -41,7 +41,7 @@ def stage(features, shortcut, blocks, strides=(1, 1), scan=False, keep="all"):
     return Stage("stage", block(strides), block((1, 1)), blocks, scan, keep)
 
 
-@pytest.mark.parametrize("scan", [True, False], ids=["scanned", "unrolled"])
+@pytest.mark.parametrize("scan", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["scanned", "unrolled"])
 def test_what_is_kept_changes_memory_and_nothing_else(settings, scan):
     x = np.random.default_rng(2).standard_normal((16, 16, 16, 8)).astype(np.float32)
     results, needs = {}, {}
