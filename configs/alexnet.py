@@ -10,7 +10,7 @@ central 256×256; per-pixel mean subtracted; random 224×224 crops, mirrored at 
 components of colour, deviation 0.1 (§4.1); dropout of one half in two layers (§4.2).
 
 To expect (paper, one network, ILSVRC-2012 validation set, average of ten views): 40.7 % top-1, 18.2 % top-5 error. Without the
-pools' overlap 0.4 / 0.3 points more, without local response normalisation 1.4 / 1.2 (§3.3, §3.4; ILSVRC-2010):
+pools' overlap 0.4 / 0.3 points more, without local response normalisation 1.4 / 1.2 (§3.4, §3.3):
 
     --config.model.overlapping=False
     --config.model.lrn=none

@@ -18,10 +18,10 @@ To expect (paper, Fig. 3, ILSVRC-2012 validation set, one view, top-1 accuracy):
 "Inception v2" is what secondary sources call this network, and another one of Szegedy et al. 2015.
 
 Ours: 4 % less every 8/6 epochs, which "six times" of the earlier paper's schedule comes to; momentum 0.9 and weight decay
-0.00004, slim's; distortions of a tenth; parts by area and mirrored images, as in the earlier paper; a mean of the statistics
-with a momentum of 0.9997, as in slim, where the paper takes them over the training set; one replica, so no step is late. The
-paper's thorough shuffling is what every epoch here has. A batch of 256 with the rate in proportion, which the paper does not
-try, 32 examples a group:
+0.00004, slim's; distortions of a tenth; parts by area, as in the earlier paper, mirrored at random; the mean colour is
+subtracted; a mean of the statistics with a momentum of 0.9997, as in slim, where the paper takes them over the training set;
+one replica, so no step is late. The paper's thorough shuffling is what every epoch here has. A batch of 256 with the rate in
+proportion, which the paper does not try, 32 examples a group:
 
     --config.batch_size=256 --config.schedule.learning_rate=0.36 --config.duration='150 epochs' --config.model.bn_group=32 \
         --config.model.bn_momentum=0.9976

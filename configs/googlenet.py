@@ -5,14 +5,12 @@
 
 The paper: asynchronous SGD, momentum 0.9; the learning rate falls by 4 % every eight epochs; Polyak averages of the weights
 are evaluated (§6). Two auxiliary classifiers, whose losses count 0.3 each, with dropout of 70 %; 40 % before the main one
-(§5). Parts of 8 % to 100 % of an image's area, of an aspect between 3/4 and 4/3, made 224×224; photometric distortions (§6);
-mean colour subtracted. It gives no rate and no batch. Ioffe & Szegedy 2015, §4.2, do, of a variant of the network: 0.0015 and
-32, and that it was at its best, 72.2 % top-1 accuracy in one view, after 31 million steps (774 epochs); these are the
-recipe's.
+(§5). Parts of 8 % to 100 % of an image's area, of an aspect between 3/4 and 4/3, made 224×224; photometric distortions (§6).
+It gives no rate and no batch. Ioffe & Szegedy 2015, §4.2, do, of a variant of the network: 0.0015 and 32, and that it was at
+its best, 72.2 % top-1 accuracy in one view, after 31 million steps (774 epochs); these are the recipe's.
 
 To expect (paper, ILSVRC-2012 validation set, top-5 error of one network): 10.07 % in one view, 9.15 % in ten, 7.89 % in 144;
-of seven networks in 144 views 6.67 %. The paper gives no top-1 error. Not run here. Without one of the auxiliary classifiers,
-or with none:
+of seven networks in 144 views 6.67 %. Not run here. Without one of the auxiliary classifiers, or with none:
 
     --config.model.auxiliary=second
     --config.model.auxiliary=none
@@ -22,8 +20,9 @@ Secondary sources have 3×3 in place of the 5×5 convolutions, dropout of 20 %, 
 paper's.
 
 Ours: one replica, so no step is late. Weight decay 0.0002 on kernels: the paper says nothing, and Ioffe & Szegedy divide it by
-five, to which slim's 0.00004 would belong. An average with a decay of 0.9999; distortions of a half; mirrored images; He's
-initialisation; one view, the middle, at test time. A batch of 256 with the rate in proportion, which no one of them did:
+five, to which slim's 0.00004 would belong. The mean colour is subtracted; an average with a decay of 0.9999; distortions of a
+half; mirrored images; He's initialisation; one view, the middle, at test time. A batch of 256 with the rate in proportion,
+which no one of them did:
 
     --config.batch_size=256 --config.schedule.learning_rate=0.012 --config.duration='774 epochs'
 

@@ -26,8 +26,8 @@ its rate is that of 32 examples. For 256 in one step, the rate in proportion:
 
 A momentum of 0.9 beside RMSProp, statistics with a momentum of 0.9997 and an epsilon of 0.001, slim's; weight decay 0.00004 on
 kernels, which Chollet 2016 says that v3 has; the auxiliary loss counts 0.3, as in Szegedy et al. 2014; the clipped norm is
-that of all gradients together; an average with a decay of 0.9999; parts of 8 % to 100 % of the area, 3/4 to 4/3 wide, mirrored
-at random, as in Szegedy et al. 2014, of which this paper says nothing.
+that of all gradients together; an average with a decay of 0.9999; parts of 8 % to 100 % of the area, 3/4 to 4/3 wide, as in
+Szegedy et al. 2014, mirrored at random, and the mean colour subtracted, of all of which this paper says nothing.
 
 The set is 450 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
 some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation

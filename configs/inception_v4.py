@@ -18,7 +18,8 @@ error on the test set.
 Ours: what the paper does not say: batches of 32 and their rate as in configs/inception_v3.py, where it is said how they grow
 together; 160 epochs; no clipping; smoothing of labels by 0.1 and weight decay 0.00004 on kernels, v3's; a momentum of 0.9
 beside RMSProp, statistics with a momentum of 0.9997 and an epsilon of 0.001, slim's; an average with a decay of 0.9999; no
-auxiliary classifier; parts of 8 % to 100 % of the area, 3/4 to 4/3 wide, mirrored at random, as in Szegedy et al. 2014.
+auxiliary classifier; parts of 8 % to 100 % of the area, 3/4 to 4/3 wide, as in Szegedy et al. 2014, mirrored at random; the
+mean colour is subtracted.
 
 The set is 450 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
 some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation

@@ -23,7 +23,8 @@ that many would be, for 256, 0.006 in proportion:
     --config.schedule.learning_rate=0.006
 
 100 epochs; batch normalisation over 32 examples at once; an average with a decay of 0.9999; parts of 8 % to 100 % of the area,
-3/4 to 4/3 wide, mirrored at random, as in Szegedy et al. 2014; the decay is of kernels; He's initialisation.
+3/4 to 4/3 wide, as in Szegedy et al. 2014, mirrored at random; the mean colour is subtracted; the decay is of kernels; He's
+initialisation.
 
 The set is 450 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
 some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation

@@ -3,6 +3,7 @@
 import ast
 import pathlib
 import re
+import shlex
 import sys
 
 import jax
@@ -112,6 +113,14 @@ def test_every_leaf_can_be_set_from_a_command_line(path):
     flat = {key: value for key, value in configs.flatten(config).items() if value is not None}
     assert configs.parse(config, [f"--config.{key}={value}" for key, value in flat.items()]) == flat
     assert configs.digest(configs.override(config, flat)) == configs.digest(config)
+
+
+@every_recipe
+def test_what_a_recipe_names_can_be_set(path):
+    """Every ``--config.key=value`` of its docstring, by itself."""
+    config, text = configs.load(path), ast.get_docstring(ast.parse(path.read_text()))
+    for setting, _ in re.findall(r"""(--config\.[\w.]+=(?:(["']).*?\2|[^\s`]*))""", text):
+        configs.override(config, configs.parse(config, shlex.split(setting)))
 
 
 @every_recipe
