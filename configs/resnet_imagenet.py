@@ -12,7 +12,7 @@ To expect (paper, ILSVRC-2012 validation set, ten views, top-1 / top-5 error; Ta
 6.71 %, -101 21.75 / 6.05 %, -152 21.43 / 5.71 % (B):
 
     --config.model.name=resnet34 --config.model.shortcut=A
-    --config.model.name=plain34 --config.model.shortcut=none
+    --config.model.name=resnet34 --config.model.shortcut=none    # plain-34
 
 Not run here; one view gives about two points more (ResNet-50, the authors' released weights: 24.7 / 7.8 %). Secondary sources
 have B in all networks, a stride on the 3×3 convolutions (``--config.model.stride_on=3x3``: v1.5), or errors of one view and of
@@ -44,7 +44,7 @@ from cnnjax import config
 def get_config() -> ml_collections.ConfigDict:
     recipe = config.load(pathlib.Path(__file__).with_name("resnet_cifar.py")).unlock()
     recipe.model = {
-        "name": "resnet50",  # or resnet18, resnet34, resnet101, resnet152, plain18, plain34
+        "name": "resnet50",  # or resnet18, resnet34, resnet101, resnet152
         "shortcut": "B",  # none, A, B or C
         "width": 64,
         "stride_on": "1x1",  # of a bottleneck's convolutions; or 3x3

@@ -12,7 +12,7 @@ To expect (paper, Tables 2 and 3, ILSVRC-2012 validation set): 38.4 % top-1, 16.
 set; with 512, 1024 and 512 maps in the third to fifth layer 37.5 % and 16.0 %; with hidden layers of 2048 or 8192 units 40.2 /
 17.6 % or 38.8 / 17.0 %:
 
-    --config.model.name=zfnet_wide --config.model.features='(512,1024,512)'
+    --config.model.name=zfnet_wide
     --config.model.hidden=2048
 
 The paper shows how features develop at epochs 1, 2, 5, 10, 20, 30, 40 and 64 (Fig. 4); to keep these:
@@ -43,7 +43,6 @@ def get_config() -> ml_collections.ConfigDict:
     recipe = config.load(pathlib.Path(__file__).with_name("resnet_cifar.py")).unlock()
     recipe.model = {
         "name": "zfnet",  # or zfnet_wide
-        "features": (384, 384, 256),  # maps of the third to fifth convolution
         "lrn": "after",  # the pools, as in Fig. 3; or before, none
         "hidden": 4096,
         "batch_norm": False,

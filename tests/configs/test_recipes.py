@@ -117,10 +117,14 @@ def test_every_leaf_can_be_set_from_a_command_line(path):
 
 @every_recipe
 def test_what_a_recipe_names_can_be_set(path):
-    """Every ``--config.key=value`` of its docstring, by itself."""
-    config, text = configs.load(path), ast.get_docstring(ast.parse(path.read_text()))
-    for setting, _ in re.findall(r"""(--config\.[\w.]+=(?:(["']).*?\2|[^\s`]*))""", text):
-        configs.override(config, configs.parse(config, shlex.split(setting)))
+    """Every ``--config.key=value`` of its docstring, with the others of its line."""
+    config = configs.load(path)
+    for line in ast.get_docstring(ast.parse(path.read_text())).splitlines():
+        found = re.findall(r"""(--config\.[\w.]+=(?:(["']).*?\2|[^\s`]*))""", line)
+        settings = shlex.split(" ".join(setting for setting, _ in found))
+        changed = configs.override(config, configs.parse(config, settings))
+        if changed.model.name:
+            models.create(**changed.model)
 
 
 @every_recipe
