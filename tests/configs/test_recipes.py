@@ -2,11 +2,14 @@
 
 import ast
 import pathlib
+import re
+import shlex
 import sys
 
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import pytest
 
 import cnnjax
@@ -14,8 +17,9 @@ from cnnjax import config as configs
 from cnnjax import interop, models
 from cnnjax.data.picture import Picture
 from cnnjax.interop.weights import NAME, Record
-from cnnjax.train import compiler, loop, transfer
-from cnnjax.train.program import Program
+from cnnjax.tasks import classification
+from cnnjax.train import compiler, loop, optimizer, transfer
+from cnnjax.train.program import MEANS, Program
 from cnnjax.train.run import RunFolder
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -25,9 +29,16 @@ LIBRARY = pathlib.Path(cnnjax.__file__).parent
 # Two steps on digits, whatever the recipe is for.
 SMALL = {
     "dataset.name": "digits",
+    "dataset.train": "train",
     "task.flip": False,
+    "task.crop": 0,
+    "task.jitter": (),
+    "task.area": (),
+    "task.aspect": (),
+    "task.sizes": (),
     "model.depth": 8,
     "model.width": 2,
+    "model.bn_group": 0,
     "batch_size": 64,
     "duration": "2 steps",
     "evaluation.batch_size": 720,
@@ -35,13 +46,37 @@ SMALL = {
     "execution.steps_per_dispatch": 2,
 }
 
+SMALLER = {
+    "zfnet": {"dataset.side": 65, "model.width_factor": 0.125},
+    "lenet": {"dataset.side": 28},
+    "bn_inception": {"dataset.side": 32, "model.width_factor": 0.125},
+    "resnet_imagenet": {"dataset.side": 32, "model.name": "resnet18", "model.width": 4},
+}
+"""Recipe of a network that has no recipe for the digits → what makes it small enough."""
+TWINS = {"senet": "resnet_imagenet"}
+"""Recipe → one with the same keys that is trained here in its place; where there is ``NAME_digits``, it is that."""
+
+
+def twin(path):
+    """The recipe that stands for this one where networks are trained; itself, where there is none."""
+    found = path.with_stem(TWINS.get(path.stem, f"{path.stem}_digits"))
+    return found if found in RECIPES else path
+
+
 every_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-LARGE = ("googlenet", "inception", "xception")
+LARGE = ("googlenet", "inception", "xception", "bn_inception")
 """Networks that take half a minute to compile."""
-every_recipe_in_time = pytest.mark.parametrize(
+every_recipe_that_trains = pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=pytest.mark.slow if path.stem.startswith(LARGE) else ()) for path in RECIPES],
+    [
+        pytest.param(path, marks=pytest.mark.slow if path.stem.startswith(LARGE) else ())
+        for path in RECIPES
+        if twin(path) == path
+    ],
     ids=lambda path: path.stem,
+)
+every_recipe_with_a_twin = pytest.mark.parametrize(
+    "path", [path for path in RECIPES if twin(path) != path], ids=lambda path: path.stem
 )
 
 
@@ -81,15 +116,39 @@ def test_every_leaf_can_be_set_from_a_command_line(path):
 
 
 @every_recipe
+def test_what_a_recipe_names_can_be_set(path):
+    """Every ``--config.key=value`` of its docstring, with the others of its line."""
+    config = configs.load(path)
+    for line in ast.get_docstring(ast.parse(path.read_text())).splitlines():
+        found = re.findall(r"""(--config\.[\w.]+=(?:(["']).*?\2|[^\s`]*))""", line)
+        settings = shlex.split(" ".join(setting for setting, _ in found))
+        changed = configs.override(config, configs.parse(config, settings))
+        if changed.model.name:
+            models.create(**changed.model)
+
+
+@every_recipe
 def test_a_recipes_network_exists(path, tmp_path):
     config = configs.load(path)
     record = None if config.model.name else interop.read(tiny_weights(tmp_path))[0]
     name, fields = transfer.network(config, 10, record)
     model = models.create(name, **fields)
     assert model.num_classes == 10
-    side = config.dataset.side or 32
+    side = config.task.crop or config.dataset.side or 32
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
-    assert jax.tree.leaves(shapes["params"])
+    assert jax.tree.leaves(optimizer.multipliers(shapes["params"], config.optimizer.decay_multipliers))
+
+
+@every_recipe
+def test_a_recipes_crops_can_be_made(path):
+    config = configs.load(path)
+    whole = re.search(r"\d{3}$", config.dataset.name)
+    side, task = int(whole[0]) if whole else config.dataset.side or 28, config.task
+    mean = np.zeros((side, side, 3), np.float32)
+    settings = {key: task[key] for key in task if key not in ("mean", "colour", "sizes")}
+    made = classification.Classification(mean, 1.0, **settings)
+    assert made.shape == (config.task.crop or side,) * 2 + (3,)
+    assert task.mean in MEANS
 
 
 @pytest.fixture
@@ -142,13 +201,20 @@ def leaves_with_owner(config, prefix=""):
             yield prefix + name, (id(config), name)
 
 
-@every_recipe_in_time
+@every_recipe_with_a_twin
+def test_a_recipe_has_the_keys_of_the_one_that_stands_for_it(path):
+    own, small = (set(configs.flatten(configs.load(each))) for each in (path, twin(path)))
+    assert own == small
+
+
+@every_recipe_that_trains
 def test_every_key_is_read(path, reads, tmp_path):
     config = configs.load(path)
     if not config.model.name:
         config = configs.override(config, {"init.weights": str(tiny_weights(tmp_path))})
     known = configs.flatten(config)
-    config = configs.override(config, {key: value for key, value in SMALL.items() if key in known})
+    smaller = {**SMALL, **SMALLER.get(path.stem, {})}
+    config = configs.override(config, {key: value for key, value in smaller.items() if key in known})
     with compiler.keeping_programs(config, lambda line: None):
         status = loop.train(Program(config), config, RunFolder(tmp_path / "run"), lambda line: None)
     assert status["outcome"] == "completed"
