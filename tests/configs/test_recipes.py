@@ -64,8 +64,8 @@ def twin(path):
 
 
 every_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-LARGE = ("googlenet", "inception", "xception", "bn_inception")
-"""Networks that take half a minute to compile."""
+LARGE = ("alexnet", "bn_inception", "googlenet", "inception", "spp", "vgg", "xception", "zfnet")
+"""Networks that take long to compile."""
 every_recipe_that_trains = pytest.mark.parametrize(
     "path",
     [
