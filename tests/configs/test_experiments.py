@@ -1,13 +1,18 @@
 """Every experiment's arms are settings of its recipes, and its claims are about them."""
 
+import functools
 import pathlib
 
+import jax
+import numpy as np
 import pytest
 
 from cnnjax import cli, models
 from cnnjax import config as configs
 from cnnjax.sweep import experiment, plan
 from cnnjax.tasks import classification
+from cnnjax.train import compiler
+from cnnjax.train.program import Program
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
@@ -85,3 +90,55 @@ def test_what_would_run_is_shown(path, tmp_path, capsys):
     """Parameters and an estimate of every arm, at the size and for the classes that its network sees."""
     assert cli.main(["run", str(path), "--dry-run", "--runs", str(tmp_path)]) == 0
     assert "what would run" in capsys.readouterr().out
+
+
+NETWORK = ("model", "task", "dataset", "optimizer", "batch_size", "init.frozen", "init.freeze_bn")
+"""Settings that decide what a training step computes; others are numbers in it, or when it is made."""
+STEP = {
+    "duration": "1 steps",
+    "init.weights": "",
+    "init.head": "",
+    "init.added": "",
+    "evaluation.batch_size": 720,
+    "execution.devices": 1,
+    "execution.cpu_convolution": "xla",
+    "execution.steps_per_dispatch": 1,
+}
+"""What makes a run short, and one that begins with another's weights begin by itself."""
+
+
+@pytest.fixture(scope="module")
+def traced():
+    """Steps that have been traced already, of this and other experiments."""
+    return set()
+
+
+@pytest.mark.slow
+@every_experiment
+def test_every_arm_makes_a_step(path, traced, tmp_path, monkeypatch):
+    """Of every arm the step is traced, if no other's was the same; the cheapest arm's is compiled and made."""
+    # Compiled for this one step: it may be slow.
+    monkeypatch.setattr(compiler, "options", lambda platform: {"xla_backend_optimization_level": 0})
+    programs = {}
+    for arm in plan.make(experiment.load(path), "", [], [], tmp_path).arms:
+        config = configs.override(arm.config, STEP)
+        flat = configs.flatten(config)
+        key = str([(name, value) for name, value in sorted(flat.items()) if name.startswith(NETWORK)])
+        if key in traced:
+            continue
+        traced.add(key)
+        programs[arm.name] = program = Program(config)
+        examples = program._data["train"]
+        order = jax.ShapeDtypeStruct(examples["label"].shape, "int32")
+        step = functools.partial(program._run, size=(config.task.sizes or (0,))[0])
+        sums = jax.eval_shape(program.task.init)
+        state, _ = jax.eval_shape(step, program.abstract, sums, examples, order, 0, 0, 1, 1.0)
+        assert jax.tree.structure(state) == jax.tree.structure(program.abstract)
+    if programs:
+        program = min(programs.values(), key=lambda each: each.parameters)
+        begun = program.init(0)
+        before = jax.tree.map(np.copy, begun.params)
+        after, sums = program.run(begun, program.zero(), 0, 1)
+        assert program.finite(after.params)
+        assert float(sums["count"]) == program.config.batch_size
+        assert not all(map(np.array_equal, jax.tree.leaves(before), jax.tree.leaves(after.params)))
