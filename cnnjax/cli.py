@@ -92,4 +92,5 @@ def _without_devices() -> str:
 def _interrupted() -> int:
     from cnnjax.train.loop import EXIT_INTERRUPTED
 
+    print("cnnjax: interrupted", file=sys.stderr)
     return EXIT_INTERRUPTED

@@ -100,8 +100,8 @@ QUANTITIES: dict[str, Callable[[Point], float]] = {
 }
 
 
-def measure(curve: Curve, turns: int, say: Callable[[str], None]) -> list[Point]:
-    """The points of a curve, whose steps take turns."""
+def measure(curve: Curve, form: str, turns: int, say: Callable[[str], None]) -> list[Point]:
+    """The points of a curve, whose steps take turns; ``form`` is that of convolutions, see `cnnjax.nn.conv`."""
     peers: dict[int, Peer] = {}
     macs: dict[int, int] = {}
     with contextlib.ExitStack() as opened:
@@ -111,7 +111,7 @@ def measure(curve: Curve, turns: int, say: Callable[[str], None]) -> list[Point]
             batch, size = settings["batch"], settings["size"]
             say(f"{curve.name} {value} …")
             macs[value] = cost.forward(models.create(**network), (batch, size, size, 3))
-            request = {"network": network, "size": size, "batch": batch, "cores": machine.cores(), "form": "onednn"}
+            request = {"network": network, "size": size, "batch": batch, "cores": machine.cores(), "form": form}
             command = [sys.executable, "-m", "cnnjax.bench.jax_peer"]
             peers[value] = opened.enter_context(Peer(f"{curve.name} {value}", command, request))
         compile_s = {value: [peer.info["compile_s"]] for value, peer in peers.items()}

@@ -9,6 +9,9 @@ from rich.table import Table
 from cnnjax.bench import growth
 from cnnjax.bench.growth import CURVES, QUANTITIES, Point
 
+Line = tuple[Sequence[float], Sequence[float]]
+"""Values and measurements."""
+
 _UNITS = {"compile": ("s", 1.0), "step": ("ms", 1e3), "program memory": ("MiB", 1 / 2**20)}
 """Quantity → what it is shown in, and how many of these one of its own units is."""
 
@@ -46,8 +49,16 @@ def sweeps_table(sweeps: Mapping[str, Mapping[int, float]]) -> Table:
     return view
 
 
-def plot(measured: Mapping[str, Sequence[Point]], file: pathlib.Path, caption: str) -> None:
-    """A panel for each axis and quantity, both logarithmic; curves of one axis share its panels."""
+def plot(
+    measured: Mapping[str, Sequence[Point]],
+    sweeps: Mapping[str, Mapping[int, float]],
+    file: pathlib.Path,
+    caption: str,
+) -> None:
+    """A panel for each axis and quantity, and one for each number of sweeps; all logarithmic.
+
+    Curves of one axis share its panels.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -55,37 +66,38 @@ def plot(measured: Mapping[str, Sequence[Point]], file: pathlib.Path, caption: s
 
     axis_of = {curve.name: curve.axis for curve in CURVES}
     axes = list(dict.fromkeys(axis_of[name] for name in measured))
-    figure, panels = pyplot.subplots(
-        len(QUANTITIES),
-        len(axes),
-        figsize=(3 * len(axes), 2.4 * len(QUANTITIES)),
-        sharex="col",
-        sharey="row",
-        squeeze=False,
-    )
-    for row, quantity in enumerate(QUANTITIES):
-        unit, factor = _UNITS[quantity]
-        for column, axis in enumerate(axes):
-            panel = panels[row][column]
-            for name, points in measured.items():
-                if axis_of[name] == axis:
-                    values, measurements = _curve(points, quantity)
-                    slope, _ = growth.exponent(values, measurements)
-                    label = f"{name.partition(', ')[2] or 'as trained'}: {slope:.2f}"
-                    panel.plot(values, [each * factor for each in measurements], "o-", markersize=3, label=label)
+    rows: list[dict[str, dict[str, Line]]] = []
+    for quantity, (_, factor) in _UNITS.items():
+        panels: dict[str, dict[str, Line]] = {axis: {} for axis in axes}
+        for name, points in measured.items():
+            values, measurements = _curve(points, quantity)
+            kind = name.partition(", ")[2] or "as trained"
+            panels[axis_of[name]][kind] = (values, [each * factor for each in measurements])
+        rows.append(panels)
+    labels = [f"{quantity}, {unit}" for quantity, (unit, _) in _UNITS.items()]
+    if sweeps:
+        rows.append({name: {"sweep": ([*seconds], [*seconds.values()])} for name, seconds in sweeps.items()})
+        labels.append("sweep, s")
+
+    columns = max(map(len, rows))
+    size = (3 * columns, 2.4 * len(rows))
+    figure, grid = pyplot.subplots(len(rows), columns, figsize=size, sharey="row", squeeze=False)
+    for label, row, cells in zip(labels, rows, grid, strict=True):
+        cells[0].set_ylabel(label)
+        for unused in cells[len(row) :]:
+            unused.set_visible(False)
+        for (axis, lines), panel in zip(row.items(), cells, strict=False):
+            for kind, line in lines.items():
+                slope, _ = growth.exponent(*line)
+                panel.plot(*line, "o-", markersize=3, label=f"{kind}: {slope:.2f}")
             panel.set_xscale("log", base=2)
             panel.set_yscale("log")
-            ticks = sorted(
-                {point.value for name, points in measured.items() if axis_of[name] == axis for point in points}
-            )
-            panel.set_xticks(ticks, [str(tick) for tick in ticks])
+            ticks = sorted({value for values, _ in lines.values() for value in values})
+            panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             panel.minorticks_off()
             panel.legend(fontsize=6, title="exponent", title_fontsize=6)
             panel.grid(alpha=0.3)
-            if row == len(QUANTITIES) - 1:
-                panel.set_xlabel(axis)
-            if column == 0:
-                panel.set_ylabel(f"{quantity}, {unit}")
+            panel.set_xlabel(axis)
     figure.suptitle(caption, fontsize=9)
     figure.tight_layout()
     figure.savefig(file, dpi=110)

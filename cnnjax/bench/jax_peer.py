@@ -25,14 +25,10 @@ def main() -> None:
     import numpy as np
 
     from cnnjax import models
-    from cnnjax.nn import onednn
     from cnnjax.tasks.classification import Classification
     from cnnjax.train import compiler, optimizer, state, step
 
-    form = asked["form"]
-    if form == "onednn" and (failure := onednn.failure()):
-        raise SystemExit(failure)
-    model = models.create(**asked["network"]).clone(conv_form=form)
+    model = models.create(**asked["network"]).clone(conv_form=asked["form"])
     shape = (asked["batch"], asked["size"], asked["size"], 3)
     rng = np.random.default_rng(0)
     batch = {

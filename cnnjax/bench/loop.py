@@ -1,4 +1,4 @@
-"""What surrounds the training step costs: its input, loops over steps and pieces, evaluation."""
+"""What surrounds the training step costs: its input, loops over steps and pieces, evaluation, prediction."""
 
 import dataclasses
 import pathlib
@@ -18,10 +18,11 @@ from cnnjax import config as configs
 from cnnjax.bench.bound import Bound
 from cnnjax.data import pipeline
 from cnnjax.data.arrays import Arrays
+from cnnjax.evaluate import predict
 from cnnjax.train.program import Program
 
-EXAMPLES, STEPS, PIECES = 2048, 8, 4
-"""Of the set; steps a turn; pieces of an accumulated batch."""
+EXAMPLES, STEPS, PIECES, PREDICTED = 2048, 8, 4, 32
+"""Of the set; steps a turn; pieces of an accumulated batch; pictures that are predicted at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +93,13 @@ def measure(recipe: pathlib.Path, settings: list[str], turns: int, say: Callable
         key = states[plain][0].rng
         return read(key, pipeline.permutation(key, 0, len(images)))
 
+    record = plain.record()
+    probabilities, prepared = predict.probabilities(record, say), np.zeros((PREDICTED, *record.input_shape), np.float32)
+
+    def prediction() -> None:
+        for _ in range(len(images) // PREDICTED):
+            np.asarray(probabilities(states[plain][0].variables, prepared))
+
     seen = STEPS * batch
     timed: dict[str, tuple[int, Callable[[], Any]]] = {
         "one step a dispatch": (seen, lambda: train(plain, 1)),
@@ -100,6 +108,7 @@ def measure(recipe: pathlib.Path, settings: list[str], turns: int, say: Callable
         f"accumulated over {PIECES} pieces": (seen, lambda: train(pieces, 1)),
         "input: shuffled, cropped, mirrored": (seen, inputs),
         "evaluation": (len(images), lambda: plain.evaluate(states[plain][0], "test")),
+        f"prediction, {PREDICTED} pictures at once": (len(images) // PREDICTED * PREDICTED, prediction),
     }
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for turn in range(turns + 1):

@@ -26,7 +26,6 @@ def add(command: process.Add) -> None:
     step = subject("step", _bench_step, "the training step against another framework's", turns=5)
     step.add_argument("--against", choices=("torch",), required=True)
     step.add_argument("--python", default=sys.executable, help="one that has torch")
-    step.add_argument("--form", choices=("onednn", "canonical"), default="onednn", help="of our convolutions on a CPU")
 
     growth = subject(
         "growth", _bench_growth, "compile time, step time and memory over depth, width, batch, size", turns=3
@@ -34,9 +33,20 @@ def add(command: process.Add) -> None:
     growth.add_argument("--to", type=pathlib.Path, default=pathlib.Path("growth"), help="folder of plot and numbers")
     growth.add_argument("--recipe", type=pathlib.Path, default=pathlib.Path("configs/resnet_cifar_digits.py"))
 
-    about = "input, several steps a dispatch, accumulation, evaluation"
+    for each in (step, growth):
+        about = "as execution.cpu_convolution of a recipe; default auto"
+        each.add_argument("--cpu-convolution", choices=("auto", "xla"), default="auto", help=about)
+
+    about = "input, several steps a dispatch, accumulation, evaluation, prediction"
     loop = subject("loop", _bench_loop, about, turns=5, takes_settings=True)
     loop.add_argument("--recipe", type=pathlib.Path, default=pathlib.Path("configs/resnet_cifar.py"))
+
+
+def _form(options: argparse.Namespace) -> str:
+    """Of convolutions, see `cnnjax.nn.conv`."""
+    from cnnjax.nn import onednn
+
+    return onednn.form(process.say) if options.cpu_convolution == "auto" else "canonical"
 
 
 def _bench_step(options: argparse.Namespace, settings: list[str]) -> int:
@@ -44,10 +54,10 @@ def _bench_step(options: argparse.Namespace, settings: list[str]) -> int:
 
     from cnnjax.bench import step
 
-    results = []
+    results, form = [], _form(options)
     for case in step.CASES:
         process.say(f"{case.name} …")
-        results.append(step.compare(case, options.python, options.form, options.turns, process.say))
+        results.append(step.compare(case, options.python, form, options.turns, process.say))
     Console().print(step.table(results))
     slow = [each for each in results if each.ratio < each.case.required]
     return process.gate(
@@ -63,17 +73,17 @@ def _bench_growth(options: argparse.Namespace, settings: list[str]) -> int:
     console = Console()
     growth.check(options.recipe)
     options.to.mkdir(parents=True, exist_ok=True)
-    measured = {}
+    measured, form = {}, _form(options)
     for curve in growth.CURVES:
-        measured[curve.name] = growth.measure(curve, options.turns, process.say)
+        measured[curve.name] = growth.measure(curve, form, options.turns, process.say)
         growth.save(options.to / "growth.json", measured, {})
     found = growth.bounds(measured)
     console.print(growth_report.table(measured))
     console.print(bound.table(found))
-    growth_report.plot(measured, options.to / "growth.png", growth.conditions())
     sweeps = growth.sweeps(options.recipe, process.say)
     console.print(growth_report.sweeps_table(sweeps))
     growth.save(options.to / "growth.json", measured, sweeps, found)
+    growth_report.plot(measured, sweeps, options.to / "growth.png", growth.conditions())
     process.say(f"{options.to / 'growth.png'}, {options.to / 'growth.json'}")
     return process.gate(options.gate, bound.lost(found))
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import pathlib
 import sys
 
@@ -128,7 +129,8 @@ def _predict(options: argparse.Namespace, settings: list[str]) -> int:
             )
         record = dataclasses.replace(record, classes=names)
     failed = False
-    for each in predict.predict(record, variables, predict.pictures(options.pictures), options.top, options.batch):
+    pictures, say = predict.pictures(options.pictures), functools.partial(print, file=sys.stderr)
+    for each in predict.predict(record, variables, pictures, options.top, options.batch, say):
         if each.problem:
             failed = True
             print(f"cnnjax: failed: {each.problem}", file=sys.stderr)

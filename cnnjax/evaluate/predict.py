@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +12,8 @@ from PIL import Image
 from cnnjax import errors
 from cnnjax.data import picture
 from cnnjax.interop.weights import Record
+from cnnjax.nn import onednn
+from cnnjax.train import parallel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +52,26 @@ def pictures(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
     return found
 
 
+def probabilities(record: Record, say: Callable[[str], None]) -> Callable[[Mapping[str, Any], np.ndarray], jax.Array]:
+    """``(variables, images [N, H, W, C]) → [N, classes]``, compiled for one device; images as the network takes them.
+
+    Args:
+      record: what the weights are of.
+      say: takes one line where convolutions are slower than they could be.
+    """
+    layout = parallel.layout("jit", 1)
+    form = onednn.form(say) if layout.runs_on_one_cpu else "canonical"
+    model = record.create().clone(conv_form=form)
+    return layout.compile(lambda variables, images: jax.nn.softmax(model.apply(variables, images)[0].astype("float32")))
+
+
 def predict(
-    record: Record, variables: Mapping[str, Any], paths: Sequence[pathlib.Path], top: int = 5, batch: int = 32
+    record: Record,
+    variables: Mapping[str, Any],
+    paths: Sequence[pathlib.Path],
+    top: int = 5,
+    batch: int = 32,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Prediction]:
     """What a network says of pictures, in their order; one that cannot be read has a problem instead of classes.
 
@@ -61,9 +81,9 @@ def predict(
       paths: of the pictures.
       top: how many classes, at most all.
       batch: pictures computed at once.
+      say: takes one line for the user.
     """
-    model, size = record.create(), min(batch, len(paths))
-    probabilities = jax.jit(lambda weights, images: jax.nn.softmax(model.apply(weights, images)[0].astype("float32")))
+    size, network = min(batch, len(paths)), probabilities(record, say)
     for first in range(0, len(paths), size):
         these = paths[first : first + size]
         images, problems = (
@@ -75,7 +95,7 @@ def predict(
                 images[place] = record.picture(picture.read(path))
             except errors.UserError as error:
                 problems[place] = str(error)
-        for path, problem, each in zip(these, problems, np.asarray(probabilities(variables, images)), strict=False):
+        for path, problem, each in zip(these, problems, np.asarray(network(variables, images)), strict=False):
             best = np.argsort(-each, kind="stable")[:top]
             named = tuple((record.classes[k] if record.classes else str(k), float(each[k])) for k in best)
             yield Prediction(path, () if problem else named, problem)

@@ -19,7 +19,7 @@ import pathlib
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,18 @@ _TARGET = "__onednn$convolution"
 _PROBE_S = 300
 
 
+def form(say: Callable[[str], None]) -> str:
+    """The form of convolutions, see `cnnjax.nn.conv`, that is fastest in programs of one CPU device.
+
+    Args:
+      say: takes one line where it is not oneDNN's, with the reason.
+    """
+    if problem := failure():
+        say(f"convolutions are XLA's own and slower: {problem}")
+        return "canonical"
+    return "onednn"
+
+
 def supports(
     x: jax.Array,
     kernel: jax.Array,
@@ -42,7 +54,10 @@ def supports(
     dilation: Sequence[int],
     groups: int,
 ) -> bool:
-    """Whether a convolution is of a form that the probe covers: float32, one group, no negative padding, nothing empty."""
+    """Whether a convolution is of a kind that the probe samples: float32, one group, no negative padding, nothing empty.
+
+    Sizes are not bounded: the probe goes through kinds of kernel, stride, padding and dilation, see :func:`forms`.
+    """
     if x.dtype != jnp.float32 or kernel.dtype != jnp.float32 or groups != 1 or min(map(min, padding)) < 0:
         return False
     if x.ndim != 4 or kernel.ndim != 4 or x.shape[3] != kernel.shape[2]:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnnjax import errors
 from cnnjax.nn.conv import CONVOLUTION
 from cnnjax.nn.rows import Settings
 
@@ -98,6 +99,9 @@ def unstack(tree: Any) -> Any:
 
     Args:
       tree: any pytree with dictionaries of parameters, statistics or the like in it; leaves are arrays or shapes.
+
+    Raises:
+      UserError: a stacked leaf does not hold as many blocks as its key says.
     """
     return jax.tree.map(lambda node: _unstack(node) if isinstance(node, dict) else node, tree, is_leaf=_is_dict)
 
@@ -155,6 +159,11 @@ def _unstack(tree: dict[str, Any]) -> dict[str, Any]:
         if blocks is None:
             flat[key] = node
         else:
+            for leaf in jax.tree.leaves(node):
+                if leaf.shape[:1] != (len(blocks),):
+                    raise errors.UserError(
+                        f"{key} holds {len(blocks)} blocks, and a leaf of it is of shape {leaf.shape}"
+                    )
             for index, number in enumerate(blocks):
                 flat[f"block{number}"] = jax.tree.map(lambda leaf, index=index: _slice(leaf, index), node)
     return flat

@@ -46,8 +46,12 @@ def correlate(
             f"{x.shape[-1]} channels"
         )
     steps, spread = _each(strides, axes), _each(dilation, axes)
+    if min(*steps, *spread) < 1:
+        raise errors.UserError(f"strides and dilation are at least 1, not {steps} and {spread}")
     reach = [d * (k - 1) + 1 for k, d in zip(kernel.shape[:axes], spread, strict=True)]
     if isinstance(padding, str):
+        if padding.lower() != "same":
+            raise errors.unknown("padding", padding, ("same",), "or a number of zeros on each side")
         edges = list(lax.padtype_to_pads(x.shape[1:-1], reach, steps, padding.upper()))
     else:
         edges = [(each, each) for each in _each(padding, axes)]
@@ -79,6 +83,10 @@ def transposed(
     """
     axes = x.ndim - 2
     steps, edges, extents = _each(strides, axes), _each(padding, axes), kernel.shape[:axes]
+    if kernel.ndim != axes + 2 or kernel.shape[-1] != x.shape[-1]:
+        raise errors.UserError(
+            f"a kernel of {kernel.shape} does not fit maps of {x.shape}: its last axis is their channels"
+        )
     sizes = [
         (size - 1) * step + extent - 2 * edge
         for size, step, extent, edge in zip(x.shape[1:-1], steps, extents, edges, strict=True)
@@ -101,6 +109,10 @@ def separable(
       pointwise: ``[C · multiplier, F]``.
       padding: of the first.
     """
+    if pointwise.ndim != 2 or pointwise.shape[0] != depthwise.shape[-1]:
+        raise errors.UserError(
+            f"a matrix of {pointwise.shape} does not fit the {depthwise.shape[-1]} channels that the kernels give"
+        )
     return correlate(x, depthwise, padding=padding, groups=x.shape[-1]) @ pointwise
 
 

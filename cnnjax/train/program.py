@@ -81,6 +81,11 @@ class Program:
 
         if execution.grad_reduce_dtype not in step.REDUCE_DTYPES:
             raise errors.unknown("execution.grad_reduce_dtype", execution.grad_reduce_dtype, step.REDUCE_DTYPES)
+        if execution.grad_reduce_dtype != "float32" and not self.layout.axis:
+            raise errors.UserError(
+                f"execution.grad_reduce_dtype = {execution.grad_reduce_dtype} wants execution.parallel = pmap; under "
+                f"{self.layout.mapping} the compiler reduces gradients as they are, in float32"
+            )
         if execution.keep not in stacking.KEPT:
             raise errors.unknown("execution.keep", execution.keep, stacking.KEPT)
 
@@ -387,12 +392,7 @@ def _conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None])
     """The form of convolutions that is fastest here, see `cnnjax.nn.conv`."""
     if choice not in CPU_CONVOLUTIONS:
         raise errors.unknown("execution.cpu_convolution", choice, CPU_CONVOLUTIONS)
-    if choice == "xla" or not layout.runs_on_one_cpu:
-        return "canonical"
-    if failure := onednn.failure():
-        say(f"convolutions are XLA's own and slower: {failure}")
-        return "canonical"
-    return "onednn"
+    return onednn.form(say) if choice == "auto" and layout.runs_on_one_cpu else "canonical"
 
 
 def _given(picture: Picture, train: data.Arrays) -> tuple[np.ndarray, np.ndarray]:

@@ -93,7 +93,7 @@ def test_sweeps_are_counted_in_arms_an_hour() -> None:
 def test_a_curve_is_measured_by_processes_that_take_turns(tmp_path: pathlib.Path) -> None:
     curve = Curve("batch", (2, 4), {"depth": 8, "width": 2, "batch": 0, "size": 8, "scan": True, "keep": "blocks"})
     said: list[str] = []
-    small, large = growth.measure(curve, turns=2, say=said.append)
+    small, large = growth.measure(curve, "canonical", turns=2, say=said.append)
     assert said == ["batch, keeping blocks 2 …", "batch, keeping blocks 4 …"]
     assert (small.value, large.value) == (2, 4)
     assert large.macs == 2 * small.macs > 0
@@ -101,9 +101,6 @@ def test_a_curve_is_measured_by_processes_that_take_turns(tmp_path: pathlib.Path
     assert len(small.step_s) == len(large.step_s) == 2
     assert min(*small.step_s, *large.step_s, small.compile_s, large.compile_s) > 0
     assert small.process_bytes > 50 * 2**20
-
-    growth_report.plot({"batch": [small, large]}, tmp_path / "plot.png", "a caption")
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_all_numbers_are_saved(tmp_path: pathlib.Path) -> None:
@@ -115,6 +112,7 @@ def test_all_numbers_are_saved(tmp_path: pathlib.Path) -> None:
     assert "cores" in content["conditions"]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_run_by_the_command(tmp_path: pathlib.Path) -> None:
     assert growth.sweep(ROOT / "configs" / "resnet_cifar_digits.py", arms=1, workers=1) > 0
 
@@ -122,3 +120,27 @@ def test_a_sweep_is_run_by_the_command(tmp_path: pathlib.Path) -> None:
 def test_a_recipe_that_is_not_there() -> None:
     with pytest.raises(errors.UserError, match=r"unknown recipe 'no\.py'"):
         growth.sweep(pathlib.Path("no.py"), 1, 1)
+
+
+def test_the_plot_has_a_panel_for_every_axis_and_sweep(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib import pyplot
+
+    drawn = []
+    monkeypatch.setattr(pyplot, "close", drawn.append)
+    measured = {**KNOWN, "batch": [point(2, 1.0, 0.1), point(4, 1.0, 0.2)]}
+    sweeps = {"arms": {2: 10.0, 4: 20.0}, "workers": {1: 40.0, 2: 20.0, 4: 20.0}}
+    growth_report.plot(measured, sweeps, tmp_path / "plot.png", "a caption")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.undo()
+    (figure,) = drawn
+    shown = [(panel.get_ylabel(), panel.get_xlabel()) for panel in figure.axes if panel.get_visible()]
+    assert shown == [
+        *[("compile, s", "depth"), ("", "batch")],
+        *[("step, ms", "depth"), ("", "batch")],
+        *[("program memory, MiB", "depth"), ("", "batch")],
+        *[("sweep, s", "arms"), ("", "workers")],
+    ]
+    (line,) = figure.axes[-2].lines
+    assert line.get_xydata().tolist() == [[2, 10], [4, 20]]
+    assert line.get_label() == "sweep: 1.00"
+    pyplot.close(figure)

@@ -63,8 +63,8 @@ def twin(path):
 
 
 every_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-LARGE = ("googlenet", "inception", "xception", "bn_inception", "resnet_imagenet", "zfnet")
-"""Networks that take up to half a minute to compile."""
+LARGE = ("alexnet", "bn_inception", "googlenet", "inception", "resnet_imagenet", "spp", "vgg", "xception", "zfnet")
+"""Networks that take long to compile."""
 every_recipe_that_trains = pytest.mark.parametrize(
     "path",
     [

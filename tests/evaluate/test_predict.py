@@ -10,7 +10,9 @@ from PIL import Image
 from cnnjax import cli, errors, interop
 from cnnjax.data import picture as pictures
 from cnnjax.data.picture import Picture
+from cnnjax.evaluate import predict
 from cnnjax.interop.weights import Record
+from cnnjax.nn import onednn
 
 
 class Bright:
@@ -214,3 +216,19 @@ def test_a_picture_that_is_too_long_and_thin_stops_no_other(weights, tmp_path, c
     output = capsys.readouterr()
     assert "a picture of 1×60000 is too long and thin" in output.err
     assert "good.png" in output.out
+
+
+@pytest.mark.parametrize("problem", ["", "the probe ended with status -6: no"])
+def test_convolutions_are_the_fast_ones_where_they_can_be(problem, monkeypatch):
+    monkeypatch.setattr(onednn, "failure", lambda: problem)
+    record = Record(
+        "resnet_cifar", {"depth": 8, "width": 2, "num_classes": 10}, (8, 8, 1), Picture(8, 8, (0.3,), (0.4,))
+    )
+    images = np.random.default_rng(0).standard_normal((4, 8, 8, 1)).astype(np.float32)
+    variables = record.create().init(jax.random.key(0), images)
+    said = []
+    network = predict.probabilities(record, said.append)
+    assert ("__onednn$convolution" in network.lower(variables, images).as_text()) == (not problem)
+    assert said == ([f"convolutions are XLA's own and slower: {problem}"] if problem else [])
+    expected = jax.nn.softmax(record.create().apply(variables, images)[0])
+    np.testing.assert_allclose(network(variables, images), expected, atol=1e-5)

@@ -133,7 +133,7 @@ def darknet():
     return jax.tree.map(lambda leaf: leaf + 0.1 * noise.random(leaf.shape, np.float32), variables)
 
 
-@pytest.mark.parametrize("version", [(0, 1, 0), (0, 2, 0)])
+@pytest.mark.parametrize("version", [pytest.param((0, 1, 0), marks=pytest.mark.slow), (0, 2, 0)])
 def test_what_darknet_would_have_written(version, darknet, tmp_path):
     path = tmp_path / "darknet19.weights"
     path.write_bytes(darknet_file(darknet, range(1, 20), version))

@@ -465,7 +465,14 @@ def test_all_of_lenet5_is_normalised():
     assert "bias" not in variables["params"]["conv3"]
 
 
-@pytest.mark.parametrize("name", sorted(SIZES))
+DEEP = ("inception_resnet", "inception_v", "se_", "seresnet152", "senet154")
+"""Networks that take long to trace twice."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=pytest.mark.slow if each.startswith(DEEP) else ()) for each in sorted(SIZES)],
+)
 def test_every_parameter_counts_and_every_switch_works(name):
     """In the traced program loss and auxiliary heads depend on every parameter; and all of it is computed in ``dtype``."""
     entry = models.entry(name)

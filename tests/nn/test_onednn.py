@@ -136,11 +136,20 @@ def test_the_probe_passes_and_is_asked_once(cache, monkeypatch):
     assert onednn.failure() == ""
 
 
-def test_another_jaxlib_is_asked_again(cache, monkeypatch):
+@pytest.mark.parametrize(
+    ("owner", "name", "other"),
+    [
+        (onednn.jaxlib, "__version__", "99.0"),
+        (onednn.machine, "processor", lambda: "another processor"),
+        (onednn.platform, "machine", lambda: "another architecture"),
+    ],
+    ids=["jaxlib", "processor", "architecture"],
+)
+def test_another_machine_is_asked_again(owner, name, other, cache, monkeypatch):
     monkeypatch.setattr(onednn, "_probe", lambda: "")
     assert onednn.failure() == ""
     onednn.failure.cache_clear()
-    monkeypatch.setattr(onednn.jaxlib, "__version__", "99.0")
+    monkeypatch.setattr(owner, name, other)
     monkeypatch.setattr(onednn, "_probe", lambda: "not with this one")
     assert onednn.failure() == "not with this one"
 

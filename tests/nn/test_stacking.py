@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnjax import models
+from cnnjax import errors, models
 from cnnjax.nn import stacking
-from cnnjax.nn.rows import Conv, Scope
+from cnnjax.nn.rows import Conv, Drop, Scope
 from cnnjax.nn.shortcut import Block
 from cnnjax.nn.stacking import Stage
 from cnnjax.train import compiler
@@ -41,7 +41,7 @@ def stage(features, shortcut, blocks, strides=(1, 1), scan=False, keep="all"):
     return Stage("stage", block(strides), block((1, 1)), blocks, scan, keep)
 
 
-@pytest.mark.parametrize("scan", [True, False], ids=["scanned", "unrolled"])
+@pytest.mark.parametrize("scan", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["scanned", "unrolled"])
 def test_what_is_kept_changes_memory_and_nothing_else(settings, scan):
     x = np.random.default_rng(2).standard_normal((16, 16, 16, 8)).astype(np.float32)
     results, needs = {}, {}
@@ -189,3 +189,21 @@ def test_an_unknown_place_in_the_tree_is_not_filled_in():
     del flat["stage1"]["block5"]
     with pytest.raises(KeyError, match="block5"):
         stacking.stack(flat, like=tree())
+
+
+def test_every_scanned_block_drops_values_of_its_own(settings):
+    """A block makes of a value three times as much, or leaves it: with one mask for all there would be two results only."""
+    blocks = 9
+    halves = Block((Drop("drop", 0.5),), "A", 4, (1, 1))
+    module = Scope((Stage("stage", halves, halves, blocks, scan=True),), settings(train=True))
+    dropped = module.apply({}, jnp.ones((8, 6, 6, 4)), rngs={"dropout": jax.random.key(0)})
+    tripled = np.log(np.asarray(dropped)) / np.log(3)
+    np.testing.assert_allclose(tripled, tripled.round(), atol=1e-4)
+    # Binomial: of 1152 values each of 3 to 6 of 9 occurs some 190 to 280 times.
+    counts = np.bincount(tripled.round().astype(int).ravel(), minlength=blocks + 1)
+    assert counts[3:7].min() > 120
+
+
+def test_a_stack_that_does_not_hold_its_blocks_is_named():
+    with pytest.raises(errors.UserError, match=r"block2_to_4 holds 3 blocks, and a leaf of it is of shape \(2, 5\)"):
+        stacking.unstack({"block2_to_4": {"conv": {"kernel": np.zeros((2, 5))}}})

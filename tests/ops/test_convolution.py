@@ -127,11 +127,22 @@ def test_spatially_separable_is_the_outer_product():
         ((1, 4, 4), (3, 3, 4, 5), {}, "kernels as many, not 1 and 2"),
         ((1, 4), (4, 5), {}, "one, two or three spatial axes"),
         ((1, 4, 4, 4), (3, 3, 4, 5), {"strides": (1, 1, 1)}, "2 spatial axes want as many numbers"),
+        ((1, 4, 3), (3, 3, 5), {"strides": 0}, "at least 1, not"),
+        ((1, 4, 3), (3, 3, 5), {"dilation": -1}, "at least 1, not"),
+        ((1, 4, 3), (3, 3, 5), {"padding": "valid"}, "unknown padding 'valid'; available: same"),
     ],
 )
 def test_what_does_not_fit(x, kernel, fields, message):
     with pytest.raises(errors.UserError, match=message):
         convolution.correlate(jnp.zeros(x), jnp.zeros(kernel), **fields)
+
+
+def test_matrices_and_transposed_kernels_that_do_not_fit():
+    x = jnp.zeros((1, 4, 4, 3))
+    with pytest.raises(errors.UserError, match="does not fit the 6 channels"):
+        convolution.separable(x, jnp.zeros((3, 3, 1, 6)), jnp.zeros((5, 2)))
+    with pytest.raises(errors.UserError, match="its last axis is their channels"):
+        convolution.transposed(x, jnp.zeros((3, 3, 2, 4)))
 
 
 def test_gradients_by_turned_kernels():

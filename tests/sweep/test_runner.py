@@ -253,6 +253,7 @@ def test_told_to_stop_it_saves_and_goes_on(start, finished, tmp_path: pathlib.Pa
     assert_same(folder, finished[0].folder, (0,))
 
 
+@pytest.mark.slow
 @needs_proc
 def test_killed_workers_end_and_it_goes_on(start, finished, tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "runs" / "tiny" / "digits"

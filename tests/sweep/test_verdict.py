@@ -200,6 +200,7 @@ def share(generator, effects, judged, found, trials):
 DECIDED = ("reproduced", "contradicted")
 
 
+@pytest.mark.slow
 def test_pure_noise_is_decided_in_at_most_one_case_of_twenty():
     """Two arms of the same settings, three claims; judged once, and judged whenever seeds were added."""
     generator = np.random.default_rng(0)

@@ -33,8 +33,8 @@ def whole(recipe: configs.ConfigDict) -> tuple[Any, dict[str, float]]:
         pytest.param({"accumulate": 2}, id="two pieces"),
         pytest.param({"accumulate": 32}, id="pieces of a group"),
         pytest.param({"accumulate": 4, "cpu_convolution": "xla"}, id="canonical"),
-        pytest.param({"accumulate": 4, "devices": 8, "parallel": "jit"}, id="a mesh"),
-        pytest.param({"accumulate": 4, "devices": 8, "parallel": "pmap"}, id="pmap"),
+        pytest.param({"accumulate": 4, "devices": 8, "parallel": "jit"}, id="a mesh", marks=pytest.mark.slow),
+        pytest.param({"accumulate": 4, "devices": 8, "parallel": "pmap"}, id="pmap", marks=pytest.mark.slow),
     ],
 )
 def test_pieces_do_what_the_whole_does(recipe, whole, execution: dict[str, Any]) -> None:

@@ -158,6 +158,7 @@ def test_a_cache_that_cannot_be_made_is_one_line(cache, tiny: configs.ConfigDict
     assert line.startswith("compiled programs are not kept: ")
 
 
+@pytest.mark.slow
 def test_the_command_keeps_programs_unless_it_is_told_not_to(
     cnnjax: Any, tiny_settings: list[str], tmp_path: pathlib.Path
 ) -> None:

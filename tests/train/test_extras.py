@@ -123,6 +123,7 @@ def test_a_plateau_and_a_run_that_is_stopped_on_it(recipe: configs.ConfigDict, t
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_a_scaled_rate_is_a_rate(recipe: configs.ConfigDict) -> None:
     halved = changed(recipe, schedule__plateau="train/loss")
     state, _ = halved.run(halved.init(0), halved.zero(), 0, 3, 0.5)
@@ -179,6 +180,7 @@ def test_filters_stay_limited_in_training(recipe: configs.ConfigDict) -> None:
         changed(recipe, optimizer__max_filter=-1.0)
 
 
+@pytest.mark.slow
 def test_an_epoch_a_size(recipe: configs.ConfigDict) -> None:
     """Steps of an epoch see images of its size: the sums of activations tell which."""
     program = changed(recipe, task__sizes=(8, 12), optimizer__weight_decay=0.0)

@@ -203,6 +203,7 @@ def test_locked_folder(program, recipe, folder, monkeypatch: pytest.MonkeyPatch)
     assert not (folder.path / "run.json").exists()
 
 
+@pytest.mark.slow
 def test_full_disk(doctored: Callable[..., Any], folder: RunFolder, program, recipe, result, undisturbed) -> None:
     """Files may have 5,000 bytes: those of the run fit, those of a checkpoint do not."""
     lines = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))"

@@ -79,7 +79,7 @@ def farthest(one: Any, other: Any) -> float:
         pytest.param(GROUPS["the whole batch"], id="the whole batch"),
         pytest.param(GROUPS["a device's share"], id="a device's share"),
         pytest.param(GROUPS["half a share"], id="half a share", marks=pytest.mark.slow),
-        pytest.param(GROUPS["two shares"], id="two shares"),
+        pytest.param(GROUPS["two shares"], id="two shares", marks=pytest.mark.slow),
     ],
 )
 def test_eight_devices_do_what_one_does(group: int, mapping: str, stepped) -> None:
@@ -223,6 +223,7 @@ def test_checkpoint_goes_on_under_another_mapping(made, tmp_path: pathlib.Path) 
         np.testing.assert_allclose(row[name], expected[name], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_command_under_pmap(tmp_path: pathlib.Path, tiny_settings: list[str]) -> None:
     recipe = pathlib.Path(__file__).parents[2] / "configs" / "resnet_cifar_digits.py"
     more = ["--config.execution.parallel=pmap", "--config.execution.devices=0", "--config.duration=1 epochs"]

@@ -202,3 +202,8 @@ def test_auxiliary_classifiers_that_would_not_be_trained(weight: float, heads: s
     program = Program(configs.override(recipe, {"model.auxiliary": heads, "task.auxiliary_weight": weight}))
     found = [note for note in program.notes if "auxiliary classifiers (aux1, aux2) are not trained" in note]
     assert bool(found) == said
+
+
+def test_gradients_are_reduced_in_another_type_under_pmap_only(tiny) -> None:
+    with pytest.raises(errors.UserError, match=r"grad_reduce_dtype = bfloat16 wants execution.parallel = pmap"):
+        Program(configs.override(tiny, {"execution.grad_reduce_dtype": "bfloat16"}))

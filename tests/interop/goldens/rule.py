@@ -98,7 +98,14 @@ _CASES = [
     Case("torchvision", "resnet50", 64, {"pool1": "maxpool", **_STAGES}),
     Case("torchvision", "resnet101", 64, _STAGES, slow=True),
     Case("torchvision", "resnet152", 64, _STAGES, slow=True),
-    Case("torchvision", "googlenet", 96, {"pool2": "maxpool2", **_GOOGLENET}, sides=("aux2_logits", "aux1_logits")),
+    Case(
+        "torchvision",
+        "googlenet",
+        96,
+        {"pool2": "maxpool2", **_GOOGLENET},
+        sides=("aux2_logits", "aux1_logits"),
+        slow=True,
+    ),
     Case(
         "torchvision",
         "inception_v3",
@@ -108,7 +115,11 @@ _CASES = [
         sides=("aux_logits",),
     ),
     Case(
-        "timm", "inception_v4", 139, {f"mixed_{name}": f"features.{place}" for place, name in enumerate(_V4, start=3)}
+        "timm",
+        "inception_v4",
+        139,
+        {f"mixed_{name}": f"features.{place}" for place, name in enumerate(_V4, start=3)},
+        slow=True,
     ),
     Case(
         "timm",
@@ -125,7 +136,7 @@ _CASES = [
         },
         slow=True,
     ),
-    Case("timm", "legacy_xception", 139, {f"block{number}": f"block{number}" for number in range(1, 13)}),
+    Case("timm", "legacy_xception", 139, {f"block{number}": f"block{number}" for number in range(1, 13)}, slow=True),
     Case("timm", "legacy_seresnet50", 64, _STAGES),
     *(
         Case("timm", name, 64, _STAGES, slow=True)
@@ -141,6 +152,7 @@ _CASES = [
         "bninception",
         224,
         {"pool2": "features.init_block", "inception_3b": "features.stage1", "inception_4d": "features.stage2"},
+        slow=True,
     ),
     Case(
         "pytorchcv",
@@ -179,6 +191,7 @@ _CASES = [
         "InceptionV3",
         171,
         {"mixed_5b": "mixed0", "mixed_6a": "mixed3", "mixed_7a": "mixed8", "mixed_7c": "mixed10"},
+        slow=True,
     ),
 ]
 CASES = {f"{case.source}/{case.theirs}": case for case in _CASES}
