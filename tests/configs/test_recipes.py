@@ -14,12 +14,11 @@ import pytest
 
 import cnnjax
 from cnnjax import config as configs
-from cnnjax import interop, models
+from cnnjax import data, interop, models
 from cnnjax.data.picture import Picture
 from cnnjax.interop.weights import NAME, Record
-from cnnjax.tasks import classification
-from cnnjax.train import compiler, loop, optimizer, transfer
-from cnnjax.train.program import MEANS, Program
+from cnnjax.train import compiler, loop
+from cnnjax.train.program import Program
 from cnnjax.train.run import RunFolder
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -64,7 +63,7 @@ def twin(path):
 
 
 every_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-LARGE = ("alexnet", "bn_inception", "googlenet", "inception", "spp", "vgg", "xception", "zfnet")
+LARGE = ("alexnet", "bn_inception", "googlenet", "inception", "resnet_imagenet", "spp", "vgg", "xception", "zfnet")
 """Networks that take long to compile."""
 every_recipe_that_trains = pytest.mark.parametrize(
     "path",
@@ -127,28 +126,25 @@ def test_what_a_recipe_names_can_be_set(path):
             models.create(**changed.model)
 
 
-@every_recipe
-def test_a_recipes_network_exists(path, tmp_path):
-    config = configs.load(path)
-    record = None if config.model.name else interop.read(tiny_weights(tmp_path))[0]
-    name, fields = transfer.network(config, 10, record)
-    model = models.create(name, **fields)
-    assert model.num_classes == 10
-    side = config.task.crop or config.dataset.side or 32
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
-    assert jax.tree.leaves(optimizer.multipliers(shapes["params"], config.optimizer.decay_multipliers))
+SIDES = {"cifar10": 32, "digits": 8, "fashion_mnist": 28, "mnist": 28}
+"""Of the images of a set; that of a prepared folder is in its name."""
 
 
 @every_recipe
-def test_a_recipes_crops_can_be_made(path):
+def test_a_recipes_program_can_be_made(path, tmp_path):
+    """At its own scale, but for the number of images: the network takes their sizes, and all of it has a decay."""
     config = configs.load(path)
-    whole = re.search(r"\d{3}$", config.dataset.name)
-    side, task = int(whole[0]) if whole else config.dataset.side or 28, config.task
-    mean = np.zeros((side, side, 3), np.float32)
-    settings = {key: task[key] for key in task if key not in ("mean", "colour", "sizes")}
-    made = classification.Classification(mean, 1.0, **settings)
-    assert made.shape == (config.task.crop or side,) * 2 + (3,)
-    assert task.mean in MEANS
+    changes = {"batch_size": 32, "evaluation.batch_size": 32, "execution.devices": 1}
+    if not config.model.name:
+        changes["init.weights"] = str(tiny_weights(tmp_path))
+    name = config.dataset.name
+    side = SIDES.get(name) or int(name.rpartition("_")[2])
+    images = np.zeros((32, side, side, 3 if side > 28 else 1), np.uint8)
+    labels = 5 + np.arange(32) % 5
+    few = data.Arrays(images, labels, 10, tuple("0123456789"), name, "train", "", 255)
+    program = Program(configs.override(config, changes), sets={"train": few, "test": few})
+    assert program.task.shape[:2] == (config.task.crop or config.dataset.side or side,) * 2
+    assert program.parameters > 1000
 
 
 @pytest.fixture
