@@ -36,6 +36,9 @@ def get_config() -> ml_collections.ConfigDict:
                 "label_smoothing": 0.0,
                 "auxiliary_weight": 0.0,  # of the losses of auxiliary classifiers; these networks have none
                 "mean": "pixel",  # what is subtracted: a mean for every pixel, or one a "channel"
+                "contrast": "",  # of images, first of all: global (each of mean 0 and deviation 1) or local
+                "whiten": "",  # after mean and deviation: zca, or pca, which leaves no picture
+                "whiten_epsilon": 0.1,  # added to the eigenvalues of the images' covariance
                 "crop": 0,  # side of what the network sees of an image, at a random place in training; 0: all of it
                 "jitter": (),  # least and largest shorter side that images are resized to before the crop
                 "area": (),  # least and largest share of an image that the crop is made of, and with it

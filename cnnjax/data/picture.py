@@ -1,13 +1,16 @@
 """Pictures from files, as networks want them."""
 
 import dataclasses
+import math
 import pathlib
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnnjax import errors
+from cnnjax.ops import contrast
 
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
@@ -34,6 +37,8 @@ class Picture:
       invert: whether light and dark are exchanged: networks for MNIST see white digits on black.
       reverse: whether channels are blue, green, red.
       threshold: values above it become 1, others 0, after inversion; ``None``: as they are.
+      contrast: what is done to it after that, of :data:`cnnjax.ops.contrast.KINDS`; mean and std are of the result.
+      whitening: ``[H·W·C, H·W·C]``, what all values are multiplied by in the end; ``None``: nothing.
     """
 
     resize: int = 256
@@ -44,8 +49,11 @@ class Picture:
     invert: bool = False
     threshold: float | None = None
     reverse: bool = False
+    contrast: str = ""
+    whitening: np.ndarray | None = dataclasses.field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        contrast.kind(self.contrast)
         if self.interpolation not in INTERPOLATIONS:
             raise errors.unknown("interpolation", self.interpolation, INTERPOLATIONS)
         if not all(type(each) is int for each in (*self.size, self.resize)) or self.resize > _LARGEST:
@@ -64,6 +72,11 @@ class Picture:
         ):
             raise errors.UserError("std is 1 or 3 numbers above 0, and mean as many, or one for each pixel")
 
+        if self.whitening is not None and self.whitening.shape != (math.prod(self.size) * channels,) * 2:
+            raise errors.UserError(
+                f"a whitening of {self.whitening.shape} is none of {self.size} with {channels} channels"
+            )
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of what comes out."""
@@ -79,7 +92,11 @@ class Picture:
             values = 1 - values
         if self.threshold is not None:
             values = (values > self.threshold).astype(np.float32)
+        if self.contrast:
+            values = np.asarray(contrast.kind(self.contrast)(jnp.asarray(values[None])))[0]
         values = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        if self.whitening is not None:
+            values = (values.reshape(-1) @ self.whitening).reshape(values.shape)
         return values[..., ::-1] if self.reverse else values
 
 

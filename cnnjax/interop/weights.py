@@ -25,6 +25,7 @@ NAME = "weights.safetensors"
 """Of the file in a run's folder."""
 
 _FORMAT = "cnnjax"
+_WHITENING = "picture/whitening"
 _LARGEST = 16_384
 """Pixels, or channels."""
 
@@ -106,7 +107,7 @@ def read(path: pathlib.Path | str) -> tuple[Record, dict[str, Any]]:
         raise errors.UserError(
             f"{file} does not say what network it is of; `cnnjax weights import` reads other packages' files"
         )
-    record = _record(file, metadata)
+    record = _record(file, metadata, leaves.pop(_WHITENING, None))
     like = convert.shapes(record.create(), record.input_shape)
     wanted = {name: leaf.shape for name, leaf in stacking.names(like).items()}
     odd = [name for name in {**wanted, **leaves} if name not in leaves or wanted.get(name) != leaves[name].shape]
@@ -117,8 +118,12 @@ def read(path: pathlib.Path | str) -> tuple[Record, dict[str, Any]]:
 
 def save(path: pathlib.Path, record: Record, variables: Mapping[str, Any]) -> None:
     """Writes variables, with what they are of, in one step."""
-    metadata = {"format": _FORMAT, "record": json.dumps(dataclasses.asdict(record))}
-    write_safetensors(path, {name: np.asarray(leaf) for name, leaf in stacking.names(variables).items()}, metadata)
+    described = dataclasses.asdict(record)
+    whitening = described["picture"].pop("whitening")
+    arrays = {name: np.asarray(leaf) for name, leaf in stacking.names(variables).items()}
+    if whitening is not None:
+        arrays[_WHITENING] = whitening
+    write_safetensors(path, arrays, {"format": _FORMAT, "record": json.dumps(described)})
 
 
 def read_safetensors(path: pathlib.Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
@@ -144,10 +149,11 @@ def write_safetensors(path: pathlib.Path, arrays: Mapping[str, np.ndarray], meta
     files.write(path, safetensors.numpy.save(whole, metadata))
 
 
-def _record(path: pathlib.Path, metadata: Mapping[str, str]) -> Record:
+def _record(path: pathlib.Path, metadata: Mapping[str, str], whitening: np.ndarray | None) -> Record:
     try:
         found = json.loads(metadata["record"])
-        picture = Picture(**{key: _tuples(value) for key, value in found.pop("picture").items()})
+        described = {key: _tuples(value) for key, value in found.pop("picture").items()}
+        picture = Picture(**described, whitening=whitening)
         record = Record(**{key: _tuples(value) for key, value in found.items()}, picture=picture)
         record.check()
     except (errors.UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax import errors
-from cnnjax.ops import augment, losses
+from cnnjax.ops import augment, contrast, losses
 
 METRICS = ("loss", "error", "calibration_error", "logit_gap")
 """What the metric computes: nats an example, of the classifier alone and without smoothing; a fraction; and in evaluation the
@@ -46,6 +46,9 @@ class Classification:
         off.
       colours: ``[C, C]``, see :func:`cnnjax.ops.augment.shifted`, in the unit of pixels; ``None``: off.
       photometric: see :func:`cnnjax.ops.augment.photometric`; 0: off.
+      contrast: what is done to an image's contrast first, of :data:`cnnjax.ops.contrast.KINDS`; mean and scale are of that.
+      whitening: ``[H·W·C, H·W·C]``, what images are multiplied by after that, see :func:`cnnjax.ops.contrast.whitening`;
+        ``None``: off.
     """
 
     mean: np.ndarray
@@ -60,6 +63,8 @@ class Classification:
     aspect: tuple[float, ...] = ()
     colours: np.ndarray | None = None
     photometric: float = 0.0
+    contrast: str = ""
+    whitening: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
@@ -70,6 +75,10 @@ class Classification:
             raise errors.UserError(f"task.pad is a number of pixels, 0 or more, not {self.pad}")
         if not 0 <= self.photometric < 1:
             raise errors.UserError(f"task.photometric is at least 0 and below 1, not {self.photometric}")
+        if (self.contrast or self.whitening is not None) and self.crop:
+            raise errors.UserError("task.contrast and task.whiten are of whole images: they want no task.crop")
+        if (self.contrast or self.whitening is not None) and self.colours is not None:
+            raise errors.UserError("task.colour is a shift of pixels: it wants no task.contrast and no task.whiten")
         least = min(np.shape(self.mean)[:2])
         if not 0 <= self.crop <= least and not (self.jitter or self.area):
             raise errors.UserError(
@@ -108,7 +117,10 @@ class Classification:
         images = batch["image"].astype(jnp.float32)
         if train and self.photometric:
             images = augment.photometric(stream(2), images, self.photometric)
-        images = (images - self.mean) / self.scale
+        images = (contrast.kind(self.contrast)(images) - self.mean) / self.scale
+        if self.whitening is not None:
+            flat = images.reshape(images.shape[0], -1)
+            images = jnp.matmul(flat, self.whitening, precision="highest").reshape(images.shape)
         if train and self.flip:
             images = augment.flip(stream(0), images)
         if train and self.pad:

@@ -21,7 +21,7 @@ from cnnjax.interop import weights
 from cnnjax.nn import norm, onednn, stacking
 from cnnjax.nn.rows import Side
 from cnnjax.tasks.classification import EVALUATED, Classification
-from cnnjax.train import checkpoint, compiler, optimizer, parallel, schedule, state, step, transfer
+from cnnjax.train import checkpoint, compiler, optimizer, parallel, pixels, schedule, state, step, transfer
 
 Sums = dict[str, jax.Array]
 
@@ -106,10 +106,14 @@ class Program:
         self.white = train.white
         transfer.check(config.init)
         self.begin = weights.read(transfer.source(config.init.weights, run))[0] if config.init.weights else None
-        mean, scale = _given(self.begin.picture, train) if self.begin else _statistics(train.images)
         settings = config.task
+        if self.begin:
+            mean, scale = pixels.given(self.begin.picture, train)
+        else:
+            mean, scale = pixels.statistics(train.images, settings.contrast)
+        mean = pixels.channels(mean) if settings.mean == "channel" else mean
         self.task = Classification(
-            _channels(mean) if settings.mean == "channel" else mean,
+            mean,
             scale,
             settings.pad,
             flip,
@@ -119,8 +123,10 @@ class Program:
             settings.jitter,
             settings.area,
             settings.aspect,
-            settings.colour * _components(train.images, train.white) if settings.colour else None,
+            settings.colour * pixels.components(train.images, train.white) if settings.colour else None,
             settings.photometric,
+            settings.contrast,
+            self._whitening(train.images, mean, scale),
         )
         if settings.mean not in MEANS:
             raise errors.unknown("task.mean", settings.mean, MEANS)
@@ -190,11 +196,14 @@ class Program:
         mean = self.task.mean[top : top + height, left : left + width]
         if self.config.task.jitter or mean.shape != self.task.shape:
             mean = np.broadcast_to(self.task.mean.mean((0, 1)), self.task.shape)
+        unit = 1 if self.task.contrast else self.white
         picture = Picture(
             resize=sum(self.config.task.jitter) // 2 or max(min(whole[:2]), min(height, width)),
             crop=(height, width),
-            mean=_nested(mean / self.white),
-            std=_nested(np.full(channels, self.task.scale / self.white)),
+            mean=_nested(mean / unit),
+            std=_nested(np.full(channels, self.task.scale / unit)),
+            contrast=self.task.contrast,
+            whitening=self.task.whitening,
         )
         return weights.Record(
             *self.network,
@@ -203,6 +212,25 @@ class Program:
             self.classes,
             f"trained on {self.config.dataset.name}",
         )
+
+    def _whitening(self, images: np.ndarray, mean: np.ndarray, scale: float | np.ndarray) -> np.ndarray | None:
+        """That of the training set, or of the weights that this run begins with."""
+        settings = self.config.task
+        how, epsilon = settings.whiten, settings.whiten_epsilon
+        if not self.begin:
+            return pixels.whitening(images, settings.contrast, mean, scale, how, epsilon)
+        seen = self.begin.picture
+        if (seen.contrast, seen.whitening is not None) != (settings.contrast, bool(how)):
+            whitened = "whitened" if seen.whitening is not None else "not whitened"
+            raise errors.UserError(
+                f"init.weights have seen images of contrast {seen.contrast!r}, {whitened}; task.contrast is "
+                f"{settings.contrast!r} and task.whiten {how!r}"
+            )
+        if seen.whitening is not None and len(seen.whitening) != images[0].size:
+            raise errors.UserError(
+                f"init.weights have seen whitened images of {len(seen.whitening)} values, not of {images[0].size}"
+            )
+        return seen.whitening
 
     def duration(self, text: str, name: str) -> int:
         """A duration in steps of this run, at least one; ``name`` is the setting's, for the error."""
@@ -395,48 +423,5 @@ def _conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None])
     return onednn.form(say) if choice == "auto" and layout.runs_on_one_cpu else "canonical"
 
 
-def _given(picture: Picture, train: data.Arrays) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale with which weights were trained, for images of this set."""
-    shape = train.images.shape[1:]
-    if len(picture.std) != shape[-1]:
-        raise errors.UserError(
-            f"init.weights are for {len(picture.std)} channels, and the images of {train.name} have {shape[-1]}"
-        )
-    mean = np.asarray(picture.mean, np.float32)
-    if mean.ndim > 1 and mean.shape != shape:
-        mean = mean.mean((0, 1))
-    return np.broadcast_to(mean * train.white, shape), np.asarray(picture.std, np.float32) * train.white
-
-
-def _channels(mean: np.ndarray) -> np.ndarray:
-    """One mean a channel, at every pixel."""
-    return np.broadcast_to(mean.mean((0, 1)), mean.shape)
-
-
-def _components(images: np.ndarray, white: int) -> np.ndarray:
-    """Principal components of the colours of all pixels of ``images [N, H, W, C]``, each times its eigenvalue.
-
-    Krizhevsky et al. 2012, §4.1. An eigenvalue is a square of pixels: it is that of images whose white is one, without which
-    the paper's shifts would be beyond all colours; the result is in the images' own unit.
-    """
-    channels, count = images.shape[-1], images.size // images.shape[-1]
-    total, products = np.zeros(channels), np.zeros((channels, channels))
-    for piece in np.array_split(images, max(1, len(images) // 1000)):
-        pixels = piece.reshape(-1, channels).astype(np.float64)
-        total += pixels.sum(0)
-        products += pixels.T @ pixels
-    mean = total / count
-    values, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))
-    return (vectors * (values / white)).astype(np.float32)
-
-
 def _nested(values: np.ndarray) -> tuple[Any, ...]:
     return tuple(map(_nested, values)) if values.ndim else float(values)  # type: ignore[return-value]
-
-
-def _statistics(images: np.ndarray) -> tuple[np.ndarray, float | np.ndarray]:
-    """Mean image ``[H, W, C]`` and the standard deviation of all centred pixels, of uint8 ``images [N, H, W, C]``."""
-    mean = images.mean(0, dtype=np.float64)
-    # In pieces: a float copy of the whole set would be eight times its size.
-    squares = sum(float(np.square(piece - mean).sum()) for piece in np.array_split(images, max(1, len(images) // 5000)))
-    return mean.astype(np.float32), float(np.sqrt(squares / images.size)) or 1.0

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnnjax import config as configs
-from cnnjax import errors, interop
+from cnnjax import data, errors, interop
 from cnnjax.nn import stacking
-from cnnjax.train import loop, optimizer
-from cnnjax.train.program import Program, _components
+from cnnjax.train import loop, optimizer, pixels
+from cnnjax.train.program import Program
 from cnnjax.train.run import RunFolder
 
 
@@ -234,7 +235,7 @@ def test_components_of_colours_are_those_of_a_slow_reference() -> None:
     images = np.clip(mixed, 0, 255).astype(np.uint8)
     covariance = np.cov(images.reshape(-1, 3).astype(np.float64).T / 255, bias=True)
     values, vectors = np.linalg.eigh(covariance)
-    found = _components(images, 255)
+    found = pixels.components(images, 255)
     for k in range(3):
         expected = vectors[:, k] * values[k] * 255
         sign = np.sign(found[:, k] @ expected)
@@ -251,3 +252,40 @@ def test_a_mean_a_channel_and_a_crop(recipe: configs.ConfigDict) -> None:
     assert 0 <= program.evaluate(state, "test")["error"] <= 1
     with pytest.raises(errors.UserError, match=r"unknown task.mean 'pixels'; did you mean pixel"):
         changed(recipe, task__mean="pixels")
+
+
+@pytest.mark.parametrize(("contrast", "whiten"), [("global", "zca"), ("local", ""), ("", "pca")])
+def test_images_of_equal_contrast_whitened(contrast, whiten, recipe, tmp_path) -> None:
+    """What the network sees in training, and what its file of weights makes of a picture, are the same."""
+    program = changed(recipe, task__contrast=contrast, task__whiten=whiten, task__pad=0)
+    images = data.load("digits", "train").images
+    seen = np.asarray(program.task.preprocess({"image": jnp.asarray(images)}, None, train=False)["image"])
+    if whiten:
+        rows = seen.reshape(len(seen), -1)
+        values = np.linalg.eigvalsh(rows.T @ rows / len(rows))
+        assert values.max() == pytest.approx(1, abs=0.05)  # λ / (λ + 0.1) of the largest
+        assert values.min() > -1e-5
+    else:
+        np.testing.assert_allclose(seen.mean(0), 0, atol=1e-4)
+        assert seen.std() == pytest.approx(1, abs=1e-3)
+
+    state = program.init(0)
+    interop.weights.save(tmp_path / "w.safetensors", program.record(), state.variables)
+    record, variables = interop.read(tmp_path / "w.safetensors")
+    assert stacking.names(variables).keys() == stacking.names(state.variables).keys()
+    shown = Image.fromarray((images[7, ..., 0].astype(np.float32) * (255 / 16)).round().astype(np.uint8))
+    # A digit has values 0 ... 16, a picture 0 ... 255: rounded by 1/510 of white at most.
+    np.testing.assert_allclose(record.picture(shown), seen[7], atol=0.05)
+
+
+def test_contrast_and_whitening_where_they_mean_nothing(recipe, tmp_path) -> None:
+    with pytest.raises(errors.UserError, match=r"of whole images: they want no task\.crop"):
+        changed(recipe, task__contrast="local", task__crop=6)
+    with pytest.raises(errors.UserError, match=r"task\.colour is a shift of pixels"):
+        changed(recipe, task__whiten="zca", task__colour=0.1)
+    program = changed(recipe, task__contrast="global")
+    interop.weights.save(tmp_path / "w.safetensors", program.record(), program.init(0).variables)
+    with pytest.raises(
+        errors.UserError, match=r"have seen images of contrast 'global', not whitened; task\.contrast is ''"
+    ):
+        changed(recipe, init__weights=str(tmp_path / "w.safetensors"))
