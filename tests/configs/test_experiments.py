@@ -118,7 +118,7 @@ def traced():
 @pytest.mark.slow
 @every_experiment
 def test_every_arm_makes_a_step(path, traced, tmp_path, monkeypatch):
-    """Of every arm the step is traced, if no other's was the same; of small networks the cheapest arm's is compiled and made."""
+    """Every arm's step is traced, if no other's was the same; of small networks the cheapest arm's is compiled and made."""
     # Compiled for this one step: it may be slow.
     monkeypatch.setattr(compiler, "options", lambda platform: {"xla_backend_optimization_level": 0})
     programs = []
