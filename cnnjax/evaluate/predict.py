@@ -12,8 +12,7 @@ from PIL import Image
 from cnnjax import errors
 from cnnjax.data import picture
 from cnnjax.interop.weights import Record
-from cnnjax.nn import onednn
-from cnnjax.train import parallel
+from cnnjax.train import parallel, program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +59,7 @@ def probabilities(record: Record, say: Callable[[str], None]) -> Callable[[Mappi
       say: takes one line where convolutions are slower than they could be.
     """
     layout = parallel.layout("jit", 1)
-    form = onednn.form(say) if layout.runs_on_one_cpu else "canonical"
-    model = record.create().clone(conv_form=form)
+    model = record.create().clone(conv_form=program.conv_form("auto", layout, say))
     return layout.compile(lambda variables, images: jax.nn.softmax(model.apply(variables, images)[0].astype("float32")))
 
 

@@ -117,10 +117,7 @@ class Classification:
         images = batch["image"].astype(jnp.float32)
         if train and self.photometric:
             images = augment.photometric(stream(2), images, self.photometric)
-        images = (contrast.kind(self.contrast)(images) - self.mean) / self.scale
-        if self.whitening is not None:
-            flat = images.reshape(images.shape[0], -1)
-            images = jnp.matmul(flat, self.whitening, precision="highest").reshape(images.shape)
+        images = self.normalise(images)
         if train and self.flip:
             images = augment.flip(stream(0), images)
         if train and self.pad:
@@ -130,6 +127,14 @@ class Classification:
         if train and self.colours is not None:
             images = augment.shifted(stream(4), images, jnp.asarray(self.colours / self.scale))
         return {**batch, "image": images}
+
+    def normalise(self, images: jax.Array) -> jax.Array:
+        """Whole images ``[N, H, W, C]`` with the contrast, mean and deviation that the network wants, whitened where it does."""
+        images = (contrast.kind(self.contrast)(images) - self.mean) / self.scale
+        if self.whitening is None:
+            return images
+        flat = images.reshape(images.shape[0], -1)
+        return jnp.matmul(flat, self.whitening, precision="highest").reshape(images.shape)
 
     def _cropped(self, keys: jax.Array, images: jax.Array) -> jax.Array:
         if self.area:
