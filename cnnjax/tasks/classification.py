@@ -129,7 +129,7 @@ class Classification:
         return {**batch, "image": images}
 
     def normalise(self, images: jax.Array) -> jax.Array:
-        """Whole images ``[N, H, W, C]`` with the contrast, mean and deviation that the network wants, whitened where it does."""
+        """Whole images ``[N, H, W, C]`` with the contrast, mean and deviation that the network wants, and whitened."""
         images = (contrast.kind(self.contrast)(images) - self.mean) / self.scale
         if self.whitening is None:
             return images
