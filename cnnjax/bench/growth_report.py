@@ -94,7 +94,7 @@ def plot(
             panel.set_yscale("log")
             ticks = sorted({value for values, _ in lines.values() for value in values})
             panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            panel.minorticks_off()
+            panel.xaxis.minorticks_off()
             panel.legend(fontsize=6, title="exponent", title_fontsize=6)
             panel.grid(alpha=0.3)
             panel.set_xlabel(axis)
