@@ -101,7 +101,7 @@ class Program:
         self.white = train.white
         transfer.check(config.init)
         self.begin = weights.read(transfer.source(config.init.weights, run))[0] if config.init.weights else None
-        mean, scale = _given(self.begin.picture, train) if self.begin else _statistics(train.images)
+        mean, scale = given(self.begin.picture, train) if self.begin else _statistics(train.images)
         settings = config.task
         self.task = Classification(
             _channels(mean) if settings.mean == "channel" else mean,
@@ -140,7 +140,7 @@ class Program:
         self.compiler_options = compiler.options(platform) if self.layout.mapping == "jit" else {}
         if compiler.options(platform) != self.compiler_options:
             note("training is slower than with execution.parallel=jit: pmap takes no options of the compiler")
-        self.conv_form = _conv_form(execution.cpu_convolution, self.layout, note)
+        self.conv_form = conv_form(execution.cpu_convolution, self.layout, note)
         placed: dict[str, Any] = {"bn_axis": self.layout.axis, "conv_form": self.conv_form, "keep": execution.keep}
         self.model = model.clone(**{key: value for key, value in placed.items() if hasattr(model, key)})
 
@@ -383,7 +383,7 @@ class Program:
         return lax.psum(sums, self.layout.axis) if self.layout.axis else sums
 
 
-def _conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None]) -> str:
+def conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None]) -> str:
     """The form of convolutions that is fastest here, see `cnnjax.nn.conv`."""
     if choice not in CPU_CONVOLUTIONS:
         raise errors.unknown("execution.cpu_convolution", choice, CPU_CONVOLUTIONS)
@@ -395,7 +395,7 @@ def _conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None])
     return "onednn"
 
 
-def _given(picture: Picture, train: data.Arrays) -> tuple[np.ndarray, np.ndarray]:
+def given(picture: Picture, train: data.Arrays) -> tuple[np.ndarray, np.ndarray]:
     """Mean and scale with which weights were trained, for images of this set."""
     shape = train.images.shape[1:]
     if len(picture.std) != shape[-1]:
