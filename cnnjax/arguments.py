@@ -36,6 +36,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def counts(text: str) -> tuple[int, ...]:
+    """``"1,5"`` → 1, 5."""
+    if not re.fullmatch(r"0*[1-9][0-9]{0,5}(,0*[1-9][0-9]{0,5})*", text):
+        raise argparse.ArgumentTypeError(f"numbers from 1 on are written 1,5, not {text!r}")
+    return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+
+
 def shares(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[0-9]{1,3}(/[0-9]{1,3}){2}", text):
         raise argparse.ArgumentTypeError(f"per cent of test, valid and train are written 10/15/75, not {text!r}")

@@ -106,6 +106,22 @@ def running(path: pathlib.Path) -> Iterator[None]:
         raise errors.UserError(f"{place}: {reason}") from error
 
 
+def stored(found: Mapping[str, Any]) -> ConfigDict:
+    """The configuration that JSON was made of; settings that came later are at their first value, but for the network's."""
+
+    def tuples(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(map(tuples, value))
+        return {key: tuples(each) for key, each in value.items()} if isinstance(value, Mapping) else value
+
+    config = ConfigDict(tuples(found))
+    for key, value in NEUTRAL.items():
+        group, name = key.split(".")
+        if group != "model" and name not in config.setdefault(group, ConfigDict()):
+            config[group][name] = value
+    return config.lock()
+
+
 def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Leaves by dotted key, sorted."""
     flat: dict[str, Any] = {}

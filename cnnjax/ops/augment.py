@@ -73,7 +73,7 @@ def jittered(keys: jax.Array, images: jax.Array, sides: tuple[int, int], side: i
         chosen, place = jax.random.split(key)
         zoom = jax.random.randint(chosen, (), sides[0], sides[1] + 1) / extent.min()
         start = jax.random.uniform(place, (2,)) * (extent * zoom - side)
-        return _window(image, jnp.broadcast_to(zoom, 2), start, side)
+        return window(image, jnp.broadcast_to(zoom, 2), start, (side, side))
 
     return jax.vmap(one)(keys, images)
 
@@ -82,7 +82,7 @@ def resized(images: jax.Array, shorter: int, side: int) -> jax.Array:
     """Images with a shorter side of so many pixels, and the square of ``side`` pixels in the middle of each."""
     extent = jnp.array(images.shape[1:3], jnp.float32)
     zoom = jnp.broadcast_to(shorter / extent.min(), 2)
-    return jax.vmap(lambda image: _window(image, zoom, (extent * zoom - side) / 2, side))(images)
+    return jax.vmap(lambda image: window(image, zoom, (extent * zoom - side) / 2, (side, side)))(images)
 
 
 def by_area(
@@ -109,14 +109,23 @@ def by_area(
         size = jnp.minimum(jnp.sqrt(jnp.stack([pixels / ratio, pixels * ratio])), extent)
         start = jax.random.uniform(place, (2,)) * (extent - size)
         zoom = side / size
-        return _window(image, zoom, start * zoom, side)
+        return window(image, zoom, start * zoom, (side, side))
 
     return jax.vmap(one)(keys, images)
 
 
-def _window(image: jax.Array, zoom: jax.Array, start: jax.Array, side: int) -> jax.Array:
-    """The square of ``side`` pixels that begins at ``start`` (two numbers) in the image enlarged by ``zoom`` (two)."""
-    shape = (side, side, image.shape[-1])
+def window(image: jax.Array, zoom: jax.Array, start: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """What lies at ``start`` in an image that has been enlarged.
+
+    Between pixels by bilinear interpolation; where the image is made smaller, over all pixels that a new one covers.
+
+    Args:
+      image: ``[H, W, C]``.
+      zoom: vertical and horizontal.
+      start: top and left, in pixels of the enlarged image.
+      size: height and width of the result.
+    """
+    shape = (*size, image.shape[-1])
     return jax.image.scale_and_translate(image, shape, (0, 1), zoom, -start, method="linear")
 
 

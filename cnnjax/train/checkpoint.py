@@ -69,8 +69,8 @@ class Checkpoints:
                 self._orbax.close()
 
     def steps(self) -> list[int]:
-        """Steps that have been committed with a manifest, in order."""
-        return sorted(int(path.stem) for path in self._directory.glob("*.json") if path.stem.isdigit())
+        """See :func:`steps`."""
+        return steps(self._directory)
 
     def save(self, step: int, tree: Any) -> None:
         """Begins to save ``tree`` as ``step``, and returns when its arrays have been copied."""
@@ -159,6 +159,41 @@ class Checkpoints:
         before = max(self.steps(), default=0)
         then = f"checkpoint {before} is tried next" if before else "training starts again from step 0"
         self._say(f"checkpoint {step} is corrupt ({damage}); set aside as {aside.name}, {then}")
+
+
+def steps(directory: pathlib.Path) -> list[int]:
+    """Steps that have been committed with a manifest, in order."""
+    return sorted(int(path.stem) for path in directory.glob("*.json") if path.stem.isdigit())
+
+
+def peek(directory: pathlib.Path, step: int, abstract: Any) -> Any | None:
+    """The tree of a step, read beside a run that goes on: nothing in ``directory`` is changed.
+
+    Args:
+      directory: of the checkpoints.
+      step: one of :func:`steps`.
+      abstract: the tree's shapes and placement.
+
+    Returns:
+      ``None`` where the run has removed it meanwhile.
+
+    Raises:
+      UserError: the checkpoint is damaged, or holds something else than ``abstract``.
+    """
+    folder, file = directory.absolute() / str(step), directory / f"{step}.json"
+    try:
+        manifest = _read_manifest(file)
+        damage = _damage(folder, manifest["files"]) if manifest else "its manifest is damaged"
+        if damage:
+            raise errors.UserError(f"checkpoint {folder} is corrupt ({damage})")
+        _check_same(manifest["tree"], _describe(abstract), folder)
+        with ocp.StandardCheckpointer() as orbax:
+            return orbax.restore(folder, abstract)
+    except Exception:
+        # The manifest is what a run removes first.
+        if file.exists():
+            raise
+        return None
 
 
 def all_finite(tree: Any) -> jax.Array:

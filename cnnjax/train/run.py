@@ -110,6 +110,17 @@ class RunFolder:
             raise errors.UserError(f"{file} is damaged: its hash is 12 hexadecimal digits, not {digest!r}")
         return digest
 
+    def config(self) -> configs.ConfigDict:
+        """The settings that this run was made with.
+
+        Raises:
+          UserError: there is no run, or ``run.json`` is damaged.
+        """
+        file = self.path / "run.json"
+        if not file.exists():
+            raise errors.UserError(f"there is no run in {self.path}")
+        return configs.stored(read_json(file, _RECORD)["config"])
+
     def status(self) -> dict[str, Any]:
         """The content of ``status.json``; empty before the first.
 

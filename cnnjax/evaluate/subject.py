@@ -1,0 +1,224 @@
+"""What is evaluated: a network with its weights, and the examples that it is shown."""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnnjax import config as configs
+from cnnjax import data, errors
+from cnnjax.data import pipeline
+from cnnjax.evaluate.views import Sight
+from cnnjax.interop import weights
+from cnnjax.tasks.classification import Classification
+from cnnjax.train import checkpoint, parallel, pixels, program
+from cnnjax.train.run import RunFolder
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subject:
+    """A network and what it is evaluated on.
+
+    Attributes:
+      path: of the run, or of the file of weights.
+      model: the network.
+      variables: its weights. Those that a run keeps: with ``optimizer.average`` the averaged ones.
+      task: how it sees images.
+      names: of its classes; empty where they are not known.
+      examples: what it is shown.
+      layout: one device.
+      train: the examples that it was trained on, with how many made a batch; ``None`` of a file of weights.
+    """
+
+    path: pathlib.Path
+    model: nn.Module
+    variables: Mapping[str, Any]
+    task: Classification
+    names: tuple[str, ...]
+    examples: data.Arrays
+    layout: parallel.Layout
+    train: tuple[data.Arrays, int] | None = None
+
+    @property
+    def classes(self) -> int:
+        """How many."""
+        return self.model.num_classes
+
+    @property
+    def sight(self) -> Sight:
+        """How it sees images in evaluation during training."""
+        image, task = np.shape(self.task.mean)[:2], self.task
+        fits = not task.jitter and min(image) >= task.crop
+        return Sight(image, task.shape[:2], 0 if fits else sum(task.jitter) // 2 or task.crop)  # type: ignore[arg-type]
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether a mirrored image is still of its class."""
+        return self.examples.name.partition("/")[0] not in program.UNMIRRORED
+
+    def normalise(self, images: jax.Array) -> jax.Array:
+        """``uint8 [N, H, W, C]`` as float32, as the network wants them, whole."""
+        return self.task.normalise(images.astype(jnp.float32))
+
+    def training_batches(self) -> Iterator[jax.Array]:
+        """The images that it was trained on as evaluation sees them, in whole batches, in order.
+
+        Raises:
+          UserError: a file of weights does not know them.
+        """
+        if not self.train:
+            raise errors.UserError(f"{self.path} is a file of weights: a run knows what it was trained on")
+        arrays, size = self.train
+        see = jax.jit(lambda images: self.task.preprocess({"image": images}, None, train=False)["image"])
+        for first in range(0, pipeline.steps_per_epoch(len(arrays.labels), size) * size, size):
+            yield see(arrays.images[first : first + size])
+
+    def only(self, index: np.ndarray) -> "Subject":
+        """With some of the examples."""
+        chosen = dataclasses.replace(
+            self.examples, images=self.examples.images[index], labels=self.examples.labels[index]
+        )
+        return dataclasses.replace(self, examples=chosen)
+
+
+def read(path: pathlib.Path, name: str = "", split: str = "") -> Subject:
+    """A finished run, or a file of weights.
+
+    Args:
+      path: the run's folder, or the file.
+      name: of the set; empty: the run's.
+      split: empty: the run's test set.
+
+    Raises:
+      UserError: there is no such thing, the run is not finished, or the network does not take the set.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise errors.UserError(f"there is no run and no file {path}")
+        if not (name and split):
+            raise errors.UserError(f"{path} is a file of weights: --set and --split say what it is evaluated on")
+        return _of_file(path, name, split)
+    folder = RunFolder(path)
+    config = folder.config()
+    if not folder.weights.exists():
+        status = folder.status()
+        if status.get("outcome") == "diverged":
+            raise errors.UserError(f"{path} has diverged: it has no weights")
+        raise errors.UserError(f"{path} is not finished: it has no weights yet; --follow evaluates its checkpoints")
+    # The weights first: damaged ones are said to be so at once.
+    _, variables = weights.read(path)
+    return dataclasses.replace(_of_run(folder, config, name, split)[0], variables=variables)
+
+
+def follow(
+    path: pathlib.Path,
+    every: float,
+    name: str = "",
+    split: str = "",
+    say: Callable[[str], None] = lambda line: None,
+    wait: Callable[[float], None] = time.sleep,
+) -> Iterator[tuple[int, Subject]]:
+    """Each checkpoint of a run with its step, as they come, until the run ends; the run's folder is only read.
+
+    Args:
+      path: the run's folder.
+      every: seconds between two looks.
+      name, split: see :func:`read`.
+      say: takes a line for the user.
+      wait: waits.
+
+    Raises:
+      UserError: there is no run, or a checkpoint is damaged, or the network does not take the set.
+    """
+    folder = RunFolder(path)
+    subject, made = _of_run(folder, folder.config(), name, split)
+    tree = {"state": made.abstract, "sums": jax.eval_shape(made.task.init)}
+    abstract, seen = made.layout.abstract(tree), set[int]()
+    while True:
+        # What is saved until the run ends is there once it says that it has ended.
+        state = folder.status().get("state")
+        for step in checkpoint.steps(folder.checkpoints):
+            if step not in seen and (found := checkpoint.peek(folder.checkpoints, step, abstract)):
+                yield step, dataclasses.replace(subject, variables=found["state"].variables)
+            seen.add(step)
+        if state in ("finished", "failed", "interrupted"):
+            say(f"{path}: {folder.status().get('outcome') or state}")
+            return
+        wait(every)
+
+
+def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str) -> tuple[Subject, program.Program]:
+    """A run without its weights, and its program."""
+    here = {"execution.devices": 1, "execution.parallel": "jit", "execution.accumulate": 1}
+    config = configs.override(config, here)
+    made = program.Program(config, run=folder.path)
+    settings, trained = config.dataset, config.dataset.name
+    if name and name != trained and not split:
+        raise errors.UserError(f"--set {name} is not the run's own ({trained}): --split says which part of it")
+
+    def load(name: str, split: str) -> data.Arrays:
+        found = data.load(name, split, config.execution.data_dir)
+        if settings.classes and name == trained:
+            found = found.only(settings.classes)
+        return found.resized(settings.side) if settings.side else found
+
+    examples = load(name or trained, split or settings.test)
+    _check(folder.path, made.task.shape[-1], made.classes, len(made.classes), examples)
+    task = dataclasses.replace(made.task, mean=_mean(made.task.mean, examples))
+    train = (load(trained, settings.train), config.batch_size)
+    return Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, train), made
+
+
+def _of_file(path: pathlib.Path, name: str, split: str) -> Subject:
+    record, variables = weights.read(path)
+    examples = data.load(name, split)
+    picture, model = record.picture, record.create()
+    _check(path, record.input_shape[-1], record.classes, model.num_classes, examples)
+    if picture.invert or picture.threshold is not None:
+        raise errors.UserError(
+            f"{path} wants pictures inverted or with a threshold, and those of a set are as they are"
+        )
+    mean, scale = pixels.given(picture, examples)
+    if picture.reverse:
+        examples = dataclasses.replace(examples, images=examples.images[..., ::-1])
+        mean, scale = mean[..., ::-1], scale[::-1]
+    image = examples.images.shape[1:3]
+    if picture.size == image and picture.resize == min(image):
+        crop, jitter = 0, ()
+    elif picture.size[0] == picture.size[1]:
+        crop, jitter = picture.size[0], () if picture.resize == min(image) else (picture.resize,) * 2  # type: ignore[assignment]
+    else:
+        raise errors.UserError(
+            f"{path} is for images of {picture.size[0]}×{picture.size[1]}, and those of {name} are {image[0]}×{image[1]}"
+        )
+    layout = parallel.layout("jit", 1)
+    form = program.conv_form("auto", layout, lambda line: None)
+    placed = model.clone(conv_form=form) if hasattr(model, "conv_form") else model
+    task = Classification(
+        mean, scale, crop=crop, jitter=jitter, contrast=picture.contrast, whitening=picture.whitening
+    )
+    return Subject(path, placed, variables, task, record.classes, examples, layout)
+
+
+def _mean(mean: np.ndarray, examples: data.Arrays) -> np.ndarray:
+    """The mean for images of this size: one a channel where it was taken of others."""
+    shape = examples.images.shape[1:]
+    return mean if mean.shape == shape else np.broadcast_to(mean.mean((0, 1)), shape)
+
+
+def _check(path: pathlib.Path, channels: int, names: tuple[str, ...], classes: int, examples: data.Arrays) -> None:
+    """Raises a `UserError` where a network does not take a set."""
+    where, there = f"{examples.name} {examples.split}", examples.images.shape[-1]
+    if there != channels:
+        raise errors.UserError(f"{path} takes images of {channels} channels, and those of {where} have {there}")
+    if examples.num_classes != classes:
+        raise errors.UserError(f"{path} knows {classes} classes, and {where} has {examples.num_classes}")
+    if names and names != examples.class_names:
+        odd = next(pair for pair in zip(names, examples.class_names, strict=True) if pair[0] != pair[1])
+        raise errors.UserError(f"{path} and {where} differ in their classes: {odd[0]!r} there, {odd[1]!r} here")
