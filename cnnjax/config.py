@@ -114,12 +114,12 @@ def stored(found: Mapping[str, Any]) -> ConfigDict:
             return tuple(map(tuples, value))
         return {key: tuples(each) for key, each in value.items()} if isinstance(value, Mapping) else value
 
-    config = ConfigDict(tuples(found))
+    config = tuples(found)
     for key, value in NEUTRAL.items():
         group, name = key.split(".")
-        if group != "model" and name not in config.setdefault(group, ConfigDict()):
-            config[group][name] = value
-    return config.lock()
+        if group != "model":
+            config.setdefault(group, {}).setdefault(name, value)
+    return ConfigDict(config).lock()
 
 
 def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -5,6 +5,7 @@ the class score map is averaged. A network whose one layer after global average 
 the average of the map of its logits is the logits of the average.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,7 +85,8 @@ def convolutional(model: Network, variables: Mapping[str, Any], shape: tuple[int
 
 def _of_layers(model: Network, variables: Mapping[str, Any], shape: tuple[int, int, int], rows: list[Row]) -> Pair:
     """A network of these layers, with a model's settings, and its variables in their shapes."""
-    shared = {name: getattr(model, name) for name in Network.__dataclass_fields__ if name not in ("parent", "name")}
+    fields = [field.name for field in dataclasses.fields(Network)]
+    shared = {name: getattr(model, name) for name in fields if name not in ("parent", "name")}
     changed = {"width_factor": 1.0, "dropout": 0.0, "dropout_after": "", "layers": tuple(rows)}
     made = _Layers(**{**shared, **changed})
     like, leaves = convert.shapes(made, shape), stacking.names(variables)

@@ -91,10 +91,10 @@ class Sight:
 
 
 def views(rows: Iterable[Views], sight: Sight, sides: tuple[int, ...] = (), mirror: bool = True) -> tuple[View, ...]:
-    """The different views that rows of a protocol make of an image, in order; each counts once.
+    """The views that rows of a protocol make of an image, in order; at one side those that are the same count once.
 
     The image is resized to whole pixels, its longer side rounded down, and a crop between two pixels lies at the one further up
-    and left. Squares of a square image are the same one, and so are crops that cannot be moved.
+    and left. The squares of a square image are the same, and so are crops that cannot be moved.
 
     Args:
       rows: of the protocol.
@@ -113,13 +113,13 @@ def views(rows: Iterable[Views], sight: Sight, sides: tuple[int, ...] = (), mirr
             )
         plain: list[View] = []
         for side in sides or _scaled(row.sides, min(sight.size)) or (sight.shorter or min(sight.image),):
-            plain += _at(row, sight, side)
+            plain += dict.fromkeys(_at(row, sight, side))
         found += [
             dataclasses.replace(view, flip=flip)
             for view in plain
             for flip in (False, True)[: 1 + (row.flip and mirror)]
         ]
-    return tuple(dict.fromkeys(found))
+    return tuple(found)
 
 
 def _scaled(sides: tuple[int, ...], size: int) -> tuple[int, ...]:

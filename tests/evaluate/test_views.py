@@ -81,7 +81,7 @@ def test_a_tall_image_is_a_wide_one_on_its_side():
 
 
 def test_views_that_are_the_same_count_once():
-    """In a square image the three squares are one, and at 224 nothing can be moved."""
+    """In a square image the three squares are one, and at 224 nothing can be moved. The square counts at each of its sides."""
     square = Sight((300, 300), (224, 224))
     assert len(of("144crop", square)) == 48
     assert len(of("spp96", square)) == 92
@@ -119,7 +119,7 @@ def test_every_view_lies_in_its_image(image, size, name, mirror):
     assert found
     for view in found:
         for start, part, whole in zip(view.start, view.size, view.resized, strict=True):
-            assert 0 <= start
+            assert start >= 0
             assert start + part <= whole
 
 
