@@ -146,16 +146,18 @@ def _with_population(subject: "Subject") -> "Subject":
 
 
 def _print(title: str, how: dict[str, Any], values: dict[str, float], classes: list[dict[str, Any]]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", "value", *how, title=title)
+    plain: dict[str, Any] = {"box": box.SIMPLE, "padding": (0, 1, 0, 0), "pad_edge": False}
+    table = Table(show_header=False, **plain)
     for name, value in values.items():
-        table.add_row(name, f"{value:.4f}", *map(str, how.values()))
+        table.add_row(name, f"{value:.4f}")
     console = Console()
-    console.print(table)
+    console.print(f"{title}: " + ", ".join(f"{key} {value}" for key, value in how.items()), table)
     if classes:
-        table = Table(*classes[0])
+        table = Table(*classes[0], **plain)
         for each in classes:
             table.add_row(
                 each["class"],

@@ -200,9 +200,7 @@ def _of_file(path: pathlib.Path, name: str, split: str) -> Subject:
     layout = parallel.layout("jit", 1)
     form = program.conv_form("auto", layout, lambda line: None)
     placed = model.clone(conv_form=form) if hasattr(model, "conv_form") else model
-    task = Classification(
-        mean, scale, crop=crop, jitter=jitter, contrast=picture.contrast, whitening=picture.whitening
-    )
+    task = Classification(mean, scale, crop=crop, jitter=jitter, contrast=picture.contrast, whitening=picture.whitening)
     return Subject(path, placed, variables, task, record.classes, examples, layout)
 
 
