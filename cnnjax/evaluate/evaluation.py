@@ -74,7 +74,10 @@ def evaluate(
         if not mirror and any(row.flip for row in itertools.chain(*rows.groups)):
             notes.append(f"{first.name}: mirrored images are no longer of their class, and none are shown")
         counts.append(sum(map(len, groups)))
-        each.append(scores(shown, groups, average, batch))
+        try:
+            each.append(scores(shown, groups, average, batch))
+        except errors.UserError as error:
+            raise errors.UserError(f"{subject.path} by the protocol {protocol}: {error}") from error
     mean = together(each, average)
     how = {
         "protocol": protocol + (f" at {','.join(map(str, sides))}" if sides else ""),
