@@ -17,6 +17,7 @@ from cnnjax.data.picture import Picture
 from cnnjax.evaluate import evaluation, subject
 from cnnjax.interop.weights import Record
 from cnnjax.nn import stacking
+from cnnjax.ops import augment
 from cnnjax.train import checkpoint
 from cnnjax.train.run import RunFolder
 
@@ -128,6 +129,38 @@ def test_views_are_averaged_and_groups_half_each(average, linear, test, evaluate
         assert each["protocol"].endswith(" at 10")
 
 
+def test_letters_are_mirrored(linear, test):
+    """A set of another name, of which a mirrored image is of its class: the average with the image as it is."""
+    images, _ = test
+    letters = subject.read(linear.path, "digits", "test")
+    letters = dataclasses.replace(letters, examples=dataclasses.replace(letters.examples, name="letters"))
+    found = evaluation.evaluate([letters], "dense", batch=100)
+    both = np.stack([special.softmax(linear(each), -1) for each in (images, images[:, :, ::-1])])
+    np.testing.assert_allclose(found.scores, np.log(both.mean(0)), atol=2e-4)
+    assert (found.how["views"], found.how["set"], found.notes) == (2, "letters", ())
+
+
+@pytest.mark.parametrize("resize", [6, 9])
+def test_a_file_of_weights_sees_pictures_in_its_way(resize, tmp_path, monkeypatch):
+    """Its mean, blue first, and the middle of what was resized."""
+    images, labels = RNG.integers(0, 256, (7, 6, 6, 3), dtype=np.uint8), np.arange(7, dtype=np.int32) % 2
+    colours = data.Arrays(images, labels, 2, ("a", "b"), "colours", "test", "")
+    monkeypatch.setattr(data, "load", lambda *asked: colours)
+    mean, std = (0.2, 0.4, 0.6), (0.5, 0.25, 0.125)
+    kernel = (RNG.normal(size=(108, 2)) / 30).astype(np.float32)
+    record = Record(
+        "mlp_cifar10", {"widths": (), "num_classes": 2}, (6, 6, 3), Picture(resize, 6, mean, std, reverse=True)
+    )
+    layer = {"kernel": kernel, "bias": np.zeros(2, np.float32)}
+    interop.save(tmp_path / "file.safetensors", record, {"params": {"classifier": layer}})
+    found = evaluation.evaluate([subject.read(tmp_path / "file.safetensors", "colours", "test")], "whole")
+    seen = ((images / 255 - np.array(mean)) / np.array(std))[..., ::-1].astype(np.float32)
+    if resize > 6:
+        seen = np.asarray(augment.resized(seen, resize, 6))
+    expected = special.log_softmax(seen.reshape(7, -1) @ kernel, -1)
+    np.testing.assert_allclose(found.scores, expected, atol=1e-5)
+
+
 def test_digits_are_not_mirrored(linear, capsys):
     assert cli.main(["evaluate", str(linear.path), *ON_DIGITS, "--protocol", "10crop"]) == 0
     shown = capsys.readouterr()
@@ -173,7 +206,8 @@ def test_statistics_of_the_population(trained, evaluate, monkeypatch):
     (found,) = evaluate(trained.path, "--population")
     ((group, batches),) = seen
     train = data.load("digits", "train").images.astype(np.float64)
-    expected = ((train - train.mean(0)) / train.std())[: 11 * 128].reshape(11, 128, 8, 8, 1)
+    centred = train - train.mean(0)
+    expected = (centred / centred.std())[: 11 * 128].reshape(11, 128, 8, 8, 1)
     np.testing.assert_allclose(batches, expected, atol=1e-4)
     assert group == 0
     assert found["statistics"] == "population"
