@@ -149,7 +149,9 @@ def _print(title: str, how: dict[str, Any], values: dict[str, float], classes: l
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", "value", *how, title=title)
+    table = Table(title=title)
+    for name in ("", "value", *how):
+        table.add_column(name, overflow="fold", no_wrap=name == "value")
     for name, value in values.items():
         table.add_row(name, f"{value:.4f}", *map(str, how.values()))
     console = Console()

@@ -25,8 +25,8 @@ class Evaluation:
     """What networks say of a set.
 
     Attributes:
-      how: what belongs to every number: ``protocol``, ``set``, ``split``, ``examples``, ``views`` an image, ``average`` and the
-        number of ``networks``.
+      how: what belongs to every number: ``protocol``, its ``sides`` where they were given, ``set``, ``split``, ``examples``,
+        ``views`` an image, ``average`` and the number of ``networks``.
       scores: log-probabilities ``[N, C]``, averaged.
       labels: ``[N]``.
       notes: lines for the reader.
@@ -80,7 +80,8 @@ def evaluate(
             raise errors.UserError(f"{subject.path} by the protocol {protocol}: {error}") from error
     mean = together(each, average)
     how = {
-        "protocol": protocol + (f" at {','.join(map(str, sides))}" if sides else ""),
+        "protocol": protocol,
+        **({"sides": ",".join(map(str, sides))} if sides else {}),
         "set": first.name,
         "split": first.split,
         "examples": len(first.labels),

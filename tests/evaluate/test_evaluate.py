@@ -126,7 +126,7 @@ def test_views_are_averaged_and_groups_half_each(average, linear, test, evaluate
     for each, expected, views in zip(found, (crops, dense, both), (9, 1, 10), strict=True):
         np.testing.assert_allclose(each["values"]["loss"], loss(special.log_softmax(expected, -1), labels), rtol=1e-5)
         assert each["views"] == views
-        assert each["protocol"].endswith(" at 10")
+        assert each["sides"] == "10"
 
 
 def test_letters_are_mirrored(linear, test):
@@ -159,6 +159,16 @@ def test_a_file_of_weights_sees_pictures_in_its_way(resize, tmp_path, monkeypatc
         seen = np.asarray(augment.resized(seen, resize, 6))
     expected = special.log_softmax(seen.reshape(7, -1) @ kernel, -1)
     np.testing.assert_allclose(found.scores, expected, atol=1e-5)
+
+
+def test_a_run_on_another_set(trained, monkeypatch):
+    """The digits themselves, in another unit: white is 240."""
+    digits = data.load("digits", "test")
+    letters = dataclasses.replace(digits, images=digits.images * np.uint8(15), white=240, name="letters")
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name, *rest: letters if name == "letters" else load(name, *rest))
+    found = evaluation.evaluate([subject.read(trained.path, "letters", "test")], "whole")
+    np.testing.assert_allclose(found.measure.values()["loss"], trained.metrics()[-1]["test/loss"], atol=1e-5)
 
 
 def test_digits_are_not_mirrored(linear, capsys):
@@ -295,6 +305,7 @@ def test_a_run_with_an_average_is_evaluated_with_it(tiny_settings, tmp_path, eva
         (["{linear}", "--set", "digits"], "--set and --split say what it is evaluated on"),
         (["{linear}", "--set", "digitz", "--split", "test"], "unknown data set 'digitz'"),
         (["{linear}", "--set", "digits", "--split", "valid"], "unknown split 'valid'"),
+        (["{finished}", "--set", "mnist"], "--set mnist is not the run's own (digits): --split says which part"),
         (["{running}"], "is not finished: it has no weights yet; --follow evaluates its checkpoints"),
         (["{folder}"], "there is no run in"),
         (["none"], "there is no run and no file none"),
@@ -322,7 +333,7 @@ def test_a_run_with_an_average_is_evaluated_with_it(tiny_settings, tmp_path, eva
 )
 def test_what_a_user_can_get_wrong(words, message, linear, trained, running, tmp_path, capsys):
     (tmp_path / "folder").mkdir()
-    places = {"linear": linear.path, "running": running.path, "folder": tmp_path / "folder"}
+    places = {"linear": linear.path, "running": running.path, "finished": trained.path, "folder": tmp_path / "folder"}
     for name, text in {"empty": "\n", "odd": "1\n360\n", "twice": "1\n2\n1\n"}.items():
         places[name] = tmp_path / name
         places[name].write_text(text)
