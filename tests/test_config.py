@@ -1,6 +1,7 @@
 """Recipes: load, override, parse, digest, durations."""
 
 import copy
+import json
 import pathlib
 import textwrap
 
@@ -225,6 +226,18 @@ def test_a_setting_that_came_later_is_neutral_at_its_first_value():
 def test_a_recipe_has_every_neutral_setting_at_its_first_value():
     flat = configs.flatten(configs.load(pathlib.Path(__file__).parents[1] / "configs" / "resnet_cifar.py"))
     assert {key: flat[key] for key in configs.NEUTRAL} == configs.NEUTRAL
+
+
+def test_a_stored_configuration_is_read_back():
+    """From what ``run.json`` keeps, where tuples are lists; one that was written before a setting came has its first value."""
+    config = make()
+    found = configs.stored(json.loads(config.to_json()))
+    flat = configs.flatten(found)
+    assert {key: flat[key] for key in configs.flatten(config)} == configs.flatten(config)
+    assert configs.digest(found) == configs.digest(config)
+    assert (found.task.mean, found.task.jitter, found.optimizer.average) == ("pixel", (), 0.0)
+    assert "dropout" not in found.model
+    assert found.is_locked
 
 
 def test_the_order_of_keys_does_not_matter():

@@ -25,8 +25,8 @@ class Evaluation:
     """What networks say of a set.
 
     Attributes:
-      how: what belongs to every number: ``protocol``, ``set``, ``split``, ``examples``, ``views`` an image, ``average`` and the
-        number of ``networks``.
+      how: what belongs to every number: ``protocol``, its ``sides`` where they were given, ``set``, ``split``, ``examples``,
+        ``views`` an image, ``average`` and the number of ``networks``.
       scores: log-probabilities ``[N, C]``, averaged.
       labels: ``[N]``.
       notes: lines for the reader.
@@ -74,10 +74,14 @@ def evaluate(
         if not mirror and any(row.flip for row in itertools.chain(*rows.groups)):
             notes.append(f"{first.name}: mirrored images are no longer of their class, and none are shown")
         counts.append(sum(map(len, groups)))
-        each.append(scores(shown, groups, average, batch))
+        try:
+            each.append(scores(shown, groups, average, batch))
+        except errors.UserError as error:
+            raise errors.UserError(f"{subject.path} by the protocol {protocol}: {error}") from error
     mean = together(each, average)
     how = {
-        "protocol": protocol + (f" at {','.join(map(str, sides))}" if sides else ""),
+        "protocol": protocol,
+        **({"sides": ",".join(map(str, sides))} if sides else {}),
         "set": first.name,
         "split": first.split,
         "examples": len(first.labels),

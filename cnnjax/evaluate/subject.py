@@ -13,7 +13,7 @@ import numpy as np
 
 from cnnjax import config as configs
 from cnnjax import data, errors
-from cnnjax.data import pipeline
+from cnnjax.data.picture import Picture
 from cnnjax.evaluate.views import Sight
 from cnnjax.interop import weights
 from cnnjax.tasks.classification import Classification
@@ -33,7 +33,7 @@ class Subject:
       names: of its classes; empty where they are not known.
       examples: what it is shown.
       layout: one device.
-      train: the examples that it was trained on, with how many made a batch; ``None`` of a file of weights.
+      train: gives :meth:`training_batches`; ``None`` of a file of weights.
     """
 
     path: pathlib.Path
@@ -43,7 +43,7 @@ class Subject:
     names: tuple[str, ...]
     examples: data.Arrays
     layout: parallel.Layout
-    train: tuple[data.Arrays, int] | None = None
+    train: Callable[[], Iterator[jax.Array]] | None = None
 
     @property
     def classes(self) -> int:
@@ -74,10 +74,7 @@ class Subject:
         """
         if not self.train:
             raise errors.UserError(f"{self.path} is a file of weights: a run knows what it was trained on")
-        arrays, size = self.train
-        see = jax.jit(lambda images: self.task.preprocess({"image": images}, None, train=False)["image"])
-        for first in range(0, pipeline.steps_per_epoch(len(arrays.labels), size) * size, size):
-            yield see(arrays.images[first : first + size])
+        return self.train()
 
     def only(self, index: np.ndarray) -> "Subject":
         """With some of the examples."""
@@ -159,27 +156,43 @@ def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str
     config = configs.override(config, here)
     made = program.Program(config, run=folder.path)
     settings, trained = config.dataset, config.dataset.name
-    if name and name != trained and not split:
+    if name not in ("", trained) and not split:
         raise errors.UserError(f"--set {name} is not the run's own ({trained}): --split says which part of it")
 
-    def load(name: str, split: str) -> data.Arrays:
-        found = data.load(name, split, config.execution.data_dir)
-        if settings.classes and name == trained:
-            found = found.only(settings.classes)
+    def load(split: str) -> data.Arrays:
+        found = data.load(trained, split, config.execution.data_dir)
+        found = found.only(settings.classes) if settings.classes else found
         return found.resized(settings.side) if settings.side else found
 
-    examples = load(name or trained, split or settings.test)
+    own = name in ("", trained)
+    examples = load(split or settings.test) if own else data.load(name, split, config.execution.data_dir)
     _check(folder.path, made.task.shape[-1], made.classes, len(made.classes), examples)
-    task = dataclasses.replace(made.task, mean=_mean(made.task.mean, examples))
-    train = (load(trained, settings.train), config.batch_size)
-    return Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, train), made
+    task = made.task
+    if not own:
+        task, examples = _task(folder.path, made.record().picture, examples)
+
+    def batches() -> Iterator[jax.Array]:
+        arrays, size = load(settings.train), config.batch_size
+        see = jax.jit(lambda images: made.task.preprocess({"image": images}, None, train=False)["image"])
+        for first in range(0, made.steps_per_epoch * size, size):
+            yield see(arrays.images[first : first + size])
+
+    return Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, batches), made
 
 
 def _of_file(path: pathlib.Path, name: str, split: str) -> Subject:
     record, variables = weights.read(path)
-    examples = data.load(name, split)
-    picture, model = record.picture, record.create()
+    examples, model = data.load(name, split), record.create()
     _check(path, record.input_shape[-1], record.classes, model.num_classes, examples)
+    task, examples = _task(path, record.picture, examples)
+    layout = parallel.layout("jit", 1)
+    form = program.conv_form("auto", layout, lambda line: None)
+    placed = model.clone(conv_form=form) if hasattr(model, "conv_form") else model
+    return Subject(path, placed, variables, task, record.classes, examples, layout)
+
+
+def _task(path: pathlib.Path, picture: Picture, examples: data.Arrays) -> tuple[Classification, data.Arrays]:
+    """How a network that wants such pictures sees a set that it was not trained on, and the set, in its order of channels."""
     if picture.invert or picture.threshold is not None:
         raise errors.UserError(
             f"{path} wants pictures inverted or with a threshold, and those of a set are as they are"
@@ -188,26 +201,16 @@ def _of_file(path: pathlib.Path, name: str, split: str) -> Subject:
     if picture.reverse:
         examples = dataclasses.replace(examples, images=examples.images[..., ::-1])
         mean, scale = mean[..., ::-1], scale[::-1]
-    image = examples.images.shape[1:3]
+    image, (height, width) = examples.images.shape[1:3], picture.size
     if picture.size == image and picture.resize == min(image):
-        crop, jitter = 0, ()
-    elif picture.size[0] == picture.size[1]:
-        crop, jitter = picture.size[0], () if picture.resize == min(image) else (picture.resize,) * 2  # type: ignore[assignment]
-    else:
+        return Classification(mean, scale, contrast=picture.contrast, whitening=picture.whitening), examples
+    if height != width:
         raise errors.UserError(
-            f"{path} is for images of {picture.size[0]}×{picture.size[1]}, and those of {name} are {image[0]}×{image[1]}"
+            f"{path} is for images of {height}×{width}, and those of {examples.name} are {image[0]}×{image[1]}"
         )
-    layout = parallel.layout("jit", 1)
-    form = program.conv_form("auto", layout, lambda line: None)
-    placed = model.clone(conv_form=form) if hasattr(model, "conv_form") else model
-    task = Classification(mean, scale, crop=crop, jitter=jitter, contrast=picture.contrast, whitening=picture.whitening)
-    return Subject(path, placed, variables, task, record.classes, examples, layout)
-
-
-def _mean(mean: np.ndarray, examples: data.Arrays) -> np.ndarray:
-    """The mean for images of this size: one a channel where it was taken of others."""
-    shape = examples.images.shape[1:]
-    return mean if mean.shape == shape else np.broadcast_to(mean.mean((0, 1)), shape)
+    jitter = () if picture.resize == min(image) else (picture.resize, picture.resize)
+    seen = {"contrast": picture.contrast, "whitening": picture.whitening}
+    return Classification(mean, scale, crop=height, jitter=jitter, **seen), examples
 
 
 def _check(path: pathlib.Path, channels: int, names: tuple[str, ...], classes: int, examples: data.Arrays) -> None:

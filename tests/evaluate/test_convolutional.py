@@ -35,7 +35,9 @@ def test_at_the_size_of_training_it_is_the_network():
     images = RNG.normal(size=(2, 12, 12, 3)).astype(np.float32)
     expected, _ = model.apply(variables, images)
     np.testing.assert_allclose(wide.apply(new, images)[0], expected, rtol=1e-5, atol=1e-6)
-    assert wide.apply(new, RNG.normal(size=(1, 16, 20, 3)).astype(np.float32))[1]["output"].shape == (1, 2, 3, 3)
+    # Maps of 3×3 there; of 4×5 here, on which a kernel of 3×3 has 2×3 places.
+    _, taps = wide.apply(new, RNG.normal(size=(1, 16, 20, 3)).astype(np.float32))
+    assert [tap.shape for tap in taps.values()][-2:] == [(1, 2, 3, 3), (1, 3)]
 
 
 def test_on_a_larger_image_it_is_the_average_over_windows():

@@ -17,6 +17,7 @@ from cnnjax.data.picture import Picture
 from cnnjax.evaluate import evaluation, subject
 from cnnjax.interop.weights import Record
 from cnnjax.nn import stacking
+from cnnjax.ops import augment
 from cnnjax.train import checkpoint
 from cnnjax.train.run import RunFolder
 
@@ -125,7 +126,49 @@ def test_views_are_averaged_and_groups_half_each(average, linear, test, evaluate
     for each, expected, views in zip(found, (crops, dense, both), (9, 1, 10), strict=True):
         np.testing.assert_allclose(each["values"]["loss"], loss(special.log_softmax(expected, -1), labels), rtol=1e-5)
         assert each["views"] == views
-        assert each["protocol"].endswith(" at 10")
+        assert each["sides"] == "10"
+
+
+def test_letters_are_mirrored(linear, test):
+    """A set of another name, of which a mirrored image is of its class: the average with the image as it is."""
+    images, _ = test
+    letters = subject.read(linear.path, "digits", "test")
+    letters = dataclasses.replace(letters, examples=dataclasses.replace(letters.examples, name="letters"))
+    found = evaluation.evaluate([letters], "dense", batch=100)
+    both = np.stack([special.softmax(linear(each), -1) for each in (images, images[:, :, ::-1])])
+    np.testing.assert_allclose(found.scores, np.log(both.mean(0)), atol=2e-4)
+    assert (found.how["views"], found.how["set"], found.notes) == (2, "letters", ())
+
+
+@pytest.mark.parametrize("resize", [6, 9])
+def test_a_file_of_weights_sees_pictures_in_its_way(resize, tmp_path, monkeypatch):
+    """Its mean, blue first, and the middle of what was resized."""
+    images, labels = RNG.integers(0, 256, (7, 6, 6, 3), dtype=np.uint8), np.arange(7, dtype=np.int32) % 2
+    colours = data.Arrays(images, labels, 2, ("a", "b"), "colours", "test", "")
+    monkeypatch.setattr(data, "load", lambda *asked: colours)
+    mean, std = (0.2, 0.4, 0.6), (0.5, 0.25, 0.125)
+    kernel = (RNG.normal(size=(108, 2)) / 30).astype(np.float32)
+    record = Record(
+        "mlp_cifar10", {"widths": (), "num_classes": 2}, (6, 6, 3), Picture(resize, 6, mean, std, reverse=True)
+    )
+    layer = {"kernel": kernel, "bias": np.zeros(2, np.float32)}
+    interop.save(tmp_path / "file.safetensors", record, {"params": {"classifier": layer}})
+    found = evaluation.evaluate([subject.read(tmp_path / "file.safetensors", "colours", "test")], "whole")
+    seen = ((images / 255 - np.array(mean)) / np.array(std))[..., ::-1].astype(np.float32)
+    if resize > 6:
+        seen = np.asarray(augment.resized(seen, resize, 6))
+    expected = special.log_softmax(seen.reshape(7, -1) @ kernel, -1)
+    np.testing.assert_allclose(found.scores, expected, atol=1e-5)
+
+
+def test_a_run_on_another_set(trained, monkeypatch):
+    """The digits themselves, in another unit: white is 240."""
+    digits = data.load("digits", "test")
+    letters = dataclasses.replace(digits, images=digits.images * np.uint8(15), white=240, name="letters")
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name, *rest: letters if name == "letters" else load(name, *rest))
+    found = evaluation.evaluate([subject.read(trained.path, "letters", "test")], "whole")
+    np.testing.assert_allclose(found.measure.values()["loss"], trained.metrics()[-1]["test/loss"], atol=1e-5)
 
 
 def test_digits_are_not_mirrored(linear, capsys):
@@ -161,21 +204,24 @@ def test_a_subset(linear, test, tmp_path, evaluate):
     assert (found["examples"], found["subset"]) == (4, str(tmp_path / "list.txt"))
 
 
-def test_statistics_of_the_population(trained, evaluate):
-    """As `population` computes them of the training set, in batches of training, normalised by NumPy."""
+def test_statistics_of_the_population(trained, evaluate, monkeypatch):
+    """They are asked for the training set, in its batches, as evaluation sees it (here by NumPy), and taken."""
+    seen = []
+
+    def statistics(model, variables, batches):
+        seen.append((model.bn_group, np.stack([np.asarray(each) for each in batches])))
+        return jax.tree.map(lambda leaf: leaf + 1, variables["batch_stats"])
+
+    monkeypatch.setattr(population, "statistics", statistics)
     (found,) = evaluate(trained.path, "--population")
-    train, held = data.load("digits", "train"), data.load("digits", "test")
-    images = train.images.astype(np.float64)
-    mean, std = images.mean(0), images.std()
-    see = lambda x: ((x - mean) / std).astype(np.float32)  # noqa: E731
-    model, variables = interop.load(trained.path)
-    batches = np.split(see(images[: 11 * 128]), 11)
-    statistics = population.statistics(model, variables, batches)
-    logits, _ = model.apply({**variables, "batch_stats": statistics}, see(held.images))
-    expected = loss(special.log_softmax(np.asarray(logits, np.float64), -1), held.labels)
-    np.testing.assert_allclose(found["values"]["loss"], expected, rtol=1e-4)
+    ((group, batches),) = seen
+    train = data.load("digits", "train").images.astype(np.float64)
+    centred = train - train.mean(0)
+    expected = (centred / centred.std())[: 11 * 128].reshape(11, 128, 8, 8, 1)
+    np.testing.assert_allclose(batches, expected, atol=1e-4)
+    assert group == 0
     assert found["statistics"] == "population"
-    assert abs(expected - trained.metrics()[-1]["test/loss"]) > 1e-3
+    assert abs(found["values"]["loss"] - trained.metrics()[-1]["test/loss"]) > 1e-3
 
 
 def contents(folder):
@@ -259,6 +305,7 @@ def test_a_run_with_an_average_is_evaluated_with_it(tiny_settings, tmp_path, eva
         (["{linear}", "--set", "digits"], "--set and --split say what it is evaluated on"),
         (["{linear}", "--set", "digitz", "--split", "test"], "unknown data set 'digitz'"),
         (["{linear}", "--set", "digits", "--split", "valid"], "unknown split 'valid'"),
+        (["{finished}", "--set", "mnist"], "--set mnist is not the run's own (digits): --split says which part"),
         (["{running}"], "is not finished: it has no weights yet; --follow evaluates its checkpoints"),
         (["{folder}"], "there is no run in"),
         (["none"], "there is no run and no file none"),
@@ -286,7 +333,7 @@ def test_a_run_with_an_average_is_evaluated_with_it(tiny_settings, tmp_path, eva
 )
 def test_what_a_user_can_get_wrong(words, message, linear, trained, running, tmp_path, capsys):
     (tmp_path / "folder").mkdir()
-    places = {"linear": linear.path, "running": running.path, "folder": tmp_path / "folder"}
+    places = {"linear": linear.path, "running": running.path, "finished": trained.path, "folder": tmp_path / "folder"}
     for name, text in {"empty": "\n", "odd": "1\n360\n", "twice": "1\n2\n1\n"}.items():
         places[name] = tmp_path / name
         places[name].write_text(text)
