@@ -74,7 +74,7 @@ class Subject:
         """
         if not self.train:
             raise errors.UserError(f"{self.path} is a file of weights: a run knows what it was trained on")
-        return self.train()
+        yield from self.train()
 
     def only(self, index: np.ndarray) -> "Subject":
         """With some of the examples."""
@@ -201,16 +201,16 @@ def _task(path: pathlib.Path, picture: Picture, examples: data.Arrays) -> tuple[
     if picture.reverse:
         examples = dataclasses.replace(examples, images=examples.images[..., ::-1])
         mean, scale = mean[..., ::-1], scale[::-1]
+    task = Classification(mean, scale, contrast=picture.contrast, whitening=picture.whitening)
     image, (height, width) = examples.images.shape[1:3], picture.size
     if picture.size == image and picture.resize == min(image):
-        return Classification(mean, scale, contrast=picture.contrast, whitening=picture.whitening), examples
+        return task, examples
     if height != width:
         raise errors.UserError(
             f"{path} is for images of {height}×{width}, and those of {examples.name} are {image[0]}×{image[1]}"
         )
     jitter = () if picture.resize == min(image) else (picture.resize, picture.resize)
-    seen = {"contrast": picture.contrast, "whitening": picture.whitening}
-    return Classification(mean, scale, crop=height, jitter=jitter, **seen), examples
+    return dataclasses.replace(task, crop=height, jitter=jitter), examples
 
 
 def _check(path: pathlib.Path, channels: int, names: tuple[str, ...], classes: int, examples: data.Arrays) -> None:

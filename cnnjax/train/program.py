@@ -107,10 +107,8 @@ class Program:
         transfer.check(config.init)
         self.begin = weights.read(transfer.source(config.init.weights, run))[0] if config.init.weights else None
         settings = config.task
-        if self.begin:
-            mean, scale = pixels.given(self.begin.picture, train)
-        else:
-            mean, scale = pixels.statistics(train.images, settings.contrast)
+        given = pixels.given(self.begin.picture, train) if self.begin else None
+        mean, scale = given or pixels.statistics(train.images, settings.contrast)
         mean = pixels.channels(mean) if settings.mean == "channel" else mean
         self.task = Classification(
             mean,
