@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cnnjax import errors, models
-from cnnjax.evaluate.convolutional import convolutional, without_sides
+from cnnjax.evaluate.convolutional import convolutional
 from cnnjax.interop import convert
 from cnnjax.nn import stacking
 
@@ -75,12 +75,11 @@ def test_classifiers_beside_the_network_are_left_out():
     model = models.create("googlenet", num_classes=3, width_factor=1 / 16)
     like = convert.shapes(model, (224, 224, 3))
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
-    for change in (without_sides, convolutional):
-        wide, new = change(model, zeros, (224, 224, 3))
-        images = jax.ShapeDtypeStruct((1, 256, 320, 3), np.float32)
-        logits, taps = jax.eval_shape(wide.apply, new, images)
-        assert logits.shape == (1, 3)
-        assert not [name for name in taps if name.endswith("_logits")]
+    wide, new = convolutional(model, zeros, (224, 224, 3))
+    images = jax.ShapeDtypeStruct((1, 256, 320, 3), np.float32)
+    logits, taps = jax.eval_shape(wide.apply, new, images)
+    assert logits.shape == (1, 3)
+    assert not [name for name in taps if name.endswith("_logits")]
 
 
 @pytest.mark.parametrize(
