@@ -308,7 +308,8 @@ def test_a_run_with_an_average_is_evaluated_with_it(train, evaluate, capsys):
         (["none"], "there is no run and no file none"),
         ([], "name the folder of a run, or a file of weights"),
         (["{linear}", "{five}", *ON_DIGITS], "knows 5 classes, and digits test has 10"),
-        (["{linear}", *ON_DIGITS, "--population"], "a run knows what it was trained on"),
+        (["{linear}", *ON_DIGITS, "--population"], "the network has no batch normalisation"),
+        (["{normalised}", *ON_DIGITS, "--population"], "a run knows what it was trained on"),
         (["{linear}", *ON_DIGITS, "--subset", "{empty}"], "is empty; expected numbers of examples"),
         (
             ["{linear}", *ON_DIGITS, "--subset", "{odd}"],
@@ -333,6 +334,8 @@ def test_what_a_user_can_get_wrong(words, message, linear, trained, running, tmp
     for name, text in {"empty": "\n", "odd": "1\n360\n", "twice": "1\n2\n1\n"}.items():
         places[name] = tmp_path / name
         places[name].write_text(text)
+    places["normalised"] = running.path.parent / "normalised.safetensors"
+    shutil.copy(trained.weights, places["normalised"])
     places["five"] = Linear(tmp_path / "five.safetensors", 5).path
     with pytest.raises(SystemExit, match="2"):
         raise SystemExit(cli.main(["evaluate", *(word.format(**places) for word in words)]))
