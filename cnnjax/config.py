@@ -29,6 +29,7 @@ _MOST = 2**31 - 1
 NEUTRAL: dict[str, Any] = {
     "dataset.classes": (),
     "dataset.side": 0,
+    "dataset.wrong_labels": 0.0,
     "model.batch_norm": True,
     "model.activation": "relu",
     "model.dropout": 0.0,

@@ -28,8 +28,14 @@ def get_config() -> ml_collections.ConfigDict:
             "seed": 0,
             "duration": "64000 steps",
             "batch_size": 128,
-            # Classes (): all; side 0: images as they are, else resized to so many pixels.
-            "dataset": {"name": "cifar10", "train": "train", "test": "test", "classes": (), "side": 0},
+            "dataset": {
+                "name": "cifar10",
+                "train": "train",
+                "test": "test",
+                "classes": (),  # (): all
+                "side": 0,  # pixels that images are resized to; 0: as they are
+                "wrong_labels": 0.0,  # share of the training examples that are given another class
+            },
             "task": {
                 "pad": 4,
                 "flip": True,

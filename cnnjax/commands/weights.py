@@ -122,7 +122,10 @@ def _predict(options: argparse.Namespace, settings: list[str]) -> int:
     )
     record = dataclasses.replace(record, picture=picture)
     if options.classes:
-        names = tuple(options.classes.read_text(encoding="utf-8").splitlines())
+        try:
+            names = tuple(options.classes.read_text(encoding="utf-8").splitlines())
+        except UnicodeDecodeError as error:
+            raise errors.UserError(f"{options.classes} is no text in UTF-8: {error}") from None
         if len(names) != record.create().num_classes:
             raise errors.UserError(
                 f"{options.classes} names {len(names)} classes, and the network has {record.create().num_classes}"

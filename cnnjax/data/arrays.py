@@ -80,6 +80,25 @@ class Arrays:
         fingerprint = hashlib.sha256(f"{self.fingerprint} {side}".encode()).hexdigest()[:16]
         return replace(self, images=images, fingerprint=fingerprint)
 
+    def mislabelled(self, share: float) -> "Arrays":
+        """The same images, a share of which (rounded to whole images) has a wrong label: any of the others, each as likely.
+
+        Which ones, and what they are called, is the same whenever this set is asked for, and the wrong ones of a smaller
+        share are among those of a larger one.
+
+        Raises:
+          UserError: ``share`` is not in 0 … 1.
+        """
+        if not 0 <= share <= 1:
+            raise UserError(f"dataset.wrong_labels is a share of the training labels, 0 to 1, not {share}")
+        random = np.random.default_rng(0)
+        wrong = random.permutation(len(self.labels))[: round(share * len(self.labels))]
+        others = random.integers(1, self.num_classes, len(self.labels), dtype=np.int32)
+        labels = self.labels.copy()
+        labels[wrong] = (labels[wrong] + others[wrong]) % self.num_classes
+        fingerprint = hashlib.sha256(f"{self.fingerprint} wrong {share}".encode()).hexdigest()[:16]
+        return replace(self, labels=labels, fingerprint=fingerprint)
+
 
 @dataclass(frozen=True)
 class _Header:

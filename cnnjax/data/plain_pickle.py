@@ -63,7 +63,16 @@ def load(file: IO[bytes], dialect: Dialect) -> Any:
         return _interpret(file, dialect)
     except NotPlainError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         # What a malformed program runs into. Its own values are not quoted: they may be endless.
         raise NotPlainError(f"not a well-formed pickle ({type(error).__name__})") from error
 

@@ -92,8 +92,10 @@ def predict(
             try:
                 images[place] = record.picture(picture.read(path))
             except errors.UserError as error:
-                problems[place] = str(error)
+                problems[place] = str(error) if str(path) in str(error) else f"{path}: {error}"
         for path, problem, each in zip(these, problems, np.asarray(network(variables, images)), strict=False):
+            if not problem and not np.isfinite(each).all():
+                problem = f"{path}: the network's output is no number; are these weights sound?"
             best = np.argsort(-each, kind="stable")[:top]
             named = tuple((record.classes[k] if record.classes else str(k), float(each[k])) for k in best)
             yield Prediction(path, () if problem else named, problem)

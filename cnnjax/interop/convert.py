@@ -176,8 +176,12 @@ def to_ours(
     ]
     if not problems:
         odd = [name for name in wanted if state[name].dtype.kind != "f" and state[name].dtype != ml_dtypes.bfloat16]
-        odd += [name for name in wanted if name not in odd and not np.isfinite(state[name].astype(np.float64)).all()]
-        problems = [f"no finite numbers: {names.listed(odd)}"] if odd else []
+        with np.errstate(over="ignore"):  # float64 holds numbers that are infinite in float32
+            odd += [name for name in wanted if name not in odd and not np.isfinite(state[name].astype(dtype)).all()]
+        variances = [name for name, place in wanted.items() if place.ours.endswith("/var") and name not in odd]
+        negative = [name for name in variances if (state[name] < 0).any()]
+        problems = [f"no finite numbers in {dtype}: {names.listed(odd)}"] if odd else []
+        problems += [f"negative variances: {names.listed(negative)}"] if negative else []
     if problems:
         raise errors.UserError(f"not the weights of {counterpart.theirs}: {'; '.join(problems)}")
     leaves = {place.ours: place.to_ours(state[name]).astype(dtype) for name, place in wanted.items()}

@@ -102,7 +102,11 @@ def read(path: pathlib.Path | str) -> tuple[Record, dict[str, Any]]:
     file = path / NAME if path.is_dir() else path
     if path.is_dir() and not file.exists():
         raise errors.UserError(f"{path} has no {NAME}: it is no run, or one that is not finished")
-    metadata, leaves = read_safetensors(file)
+    try:
+        metadata, leaves = read_safetensors(file)
+    except errors.UserError as error:
+        hint = "; other packages' files are for `cnnjax weights import`" if file.exists() else ""
+        raise errors.UserError(f"{error}{hint}") from None
     if metadata.get("format") != _FORMAT:
         raise errors.UserError(
             f"{file} does not say what network it is of; `cnnjax weights import` reads other packages' files"
@@ -138,9 +142,7 @@ def read_safetensors(path: pathlib.Path) -> tuple[dict[str, str], dict[str, np.n
     except FileNotFoundError:
         raise errors.UserError(f"there is no file {path}") from None
     except safetensors.SafetensorError as error:
-        raise errors.UserError(
-            f"{path} is no safetensors file, damaged, or cut short ({error}); other packages': `cnnjax weights import`"
-        ) from None
+        raise errors.UserError(f"{path} is no safetensors file, damaged, or cut short ({error})") from None
 
 
 def write_safetensors(path: pathlib.Path, arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:

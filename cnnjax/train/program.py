@@ -96,6 +96,8 @@ class Program:
             sets = {name: each.only(config.dataset.classes) for name, each in sets.items()}
         if config.dataset.side:
             sets = {name: each.resized(config.dataset.side) for name, each in sets.items()}
+        if config.dataset.wrong_labels:
+            sets = {**sets, "train": sets["train"].mislabelled(config.dataset.wrong_labels)}
         self.fingerprints = {name: each.fingerprint for name, each in sets.items()}
         train = sets["train"]
         self.classes = train.class_names

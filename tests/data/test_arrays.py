@@ -139,6 +139,32 @@ def test_images_resized_are_interpolated_and_keep_their_labels(data_dir):
     np.testing.assert_allclose(large.images[:, 7, 7, 0], expected, atol=0.5)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_a_share_of_labels_is_wrong(data_dir, share):
+    plain = load("digits", "train[:1000]", data_dir)
+    noisy = plain.mislabelled(share)
+    wrong = noisy.labels != plain.labels
+    assert wrong.sum() == share * 1000
+    assert noisy.labels.dtype == np.int32
+    np.testing.assert_array_equal(noisy.images, plain.images)
+    np.testing.assert_array_equal(noisy.labels, plain.mislabelled(share).labels)
+    assert noisy.fingerprint != plain.fingerprint
+    more = plain.mislabelled(1.0).labels
+    np.testing.assert_array_equal(noisy.labels[wrong], more[wrong])
+    # Nine other classes, each as likely: 5 standard deviations of a count of 1000 draws with probability 1/9 are 50.
+    steps = np.bincount((more - plain.labels) % 10, minlength=10)
+    assert steps[0] == 0
+    assert np.all(abs(steps[1:] - 1000 / 9) < 50)
+    # Nor do they lie at the beginning, where a set may be sorted.
+    assert abs(wrong[:500].sum() - 500 * share) < 5 * 500**0.5 / 2
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_that_is_none(data_dir, share):
+    with pytest.raises(UserError, match=r"dataset\.wrong_labels is a share .* 0 to 1, not"):
+        load("digits", "train[:2]", data_dir).mislabelled(share)
+
+
 def test_a_side_that_is_none(data_dir):
     with pytest.raises(UserError, match=r"dataset\.side is a number of pixels, .* not -1"):
         load("digits", "train[:2]", data_dir).resized(-1)

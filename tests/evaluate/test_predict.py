@@ -179,6 +179,7 @@ def test_names_from_a_file(weights, tmp_path, capsys):
         (["{picture}", "--weights", "{picture}"], "no safetensors file"),
         (["{picture}", "--run", "{folder}"], "has no weights.safetensors"),
         (["{picture}", "--weights", "{weights}", "--classes", "{names}"], "names 1 classes, and the network has 3"),
+        (["{picture}", "--weights", "{weights}", "--classes", "{latin}"], "latin.txt is no text in UTF-8"),
         (["{picture}", "--weights", "{weights}", "--model", "resnet50"], "--source and --model belong together"),
         (["{picture}"], "one of the arguments --run --weights is required"),
         (["{picture}", "--weights", "{weights}", "--top", "0"], "expected a number from 1 on"),
@@ -188,7 +189,9 @@ def test_what_a_user_can_get_wrong(words, message, weights, tmp_path, capsys):
     picture(1).save(tmp_path / "x.png")
     (tmp_path / "empty").mkdir()
     (tmp_path / "names.txt").write_text("one\n")
-    places = {"weights": weights, "folder": tmp_path, "picture": tmp_path / "x.png", "names": tmp_path / "names.txt"}
+    (tmp_path / "latin.txt").write_bytes("ä\nb\nc\n".encode("latin-1"))
+    files = {"picture": "x.png", "names": "names.txt", "latin": "latin.txt"}
+    places = {"weights": weights, "folder": tmp_path, **{name: tmp_path / file for name, file in files.items()}}
     with pytest.raises(SystemExit, match="2"):
         raise SystemExit(cli.main(["predict", *(word.format(**places) for word in words)]))
     error = capsys.readouterr().err
@@ -214,8 +217,17 @@ def test_a_picture_that_is_too_long_and_thin_stops_no_other(weights, tmp_path, c
     words = [str(tmp_path / "thin.png"), str(tmp_path / "good.png"), "--weights", str(weights)]
     assert cli.main(["predict", *words]) == 1
     output = capsys.readouterr()
-    assert "a picture of 1×60000 is too long and thin" in output.err
+    assert f"{tmp_path / 'thin.png'}: a picture of 1×60000 is too long and thin" in output.err
     assert "good.png" in output.out
+
+
+def test_an_output_that_is_no_number_is_no_prediction(monkeypatch, tmp_path, capsys, weights):
+    picture(0).save(tmp_path / "a.png")
+    monkeypatch.setattr(predict, "probabilities", lambda record, say: lambda variables, images: np.full((1, 3), np.nan))
+    assert cli.main(["predict", str(tmp_path / "a.png"), "--weights", str(weights), "--json"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"{tmp_path / 'a.png'}: the network's output is no number" in shown.err
 
 
 @pytest.mark.parametrize("problem", ["", "the probe ended with status -6: no"])

@@ -254,6 +254,8 @@ def test_a_checkpoint_by_another_word(tmp_path):
         (b"", "x.pth is empty"),
         (archive(tensor(FLOATS, 0, (2,), (1,)))[:-30], "x.pth is damaged or cut short: its end"),
         (archive(tensor(FLOATS, 0, (2,), (1,)))[:100], "x.pth is damaged or cut short: its end"),
+        # Bytes whose number, they say, is more than any machine holds.
+        (b"\x80\x04\x8e" + (2**50).to_bytes(8, "little") + b"x.", "not a well-formed pickle"),
         (safetensors.numpy.save({"a": np.zeros(3, np.float32)}), r"x.pth looks like a \.safetensors file; name it so"),
     ],
 )

@@ -309,6 +309,16 @@ def test_a_trained_vgg_is_evaluated_densely():
     assert np.abs(expected).max() > 1e-3
 
 
+def test_a_negative_variance_is_not_imported():
+    counterpart = sources.find("torchvision", "resnet18")
+    model = models.create("resnet18", **{**counterpart.fields, "num_classes": 2})
+    places = convert.places(model, counterpart, convert.shapes(model, model.input_shape))
+    state = {each.theirs: np.zeros(each.their_shape, np.float32) for each in places}
+    state["layer1.0.bn1.running_var"][3] = -1e-3
+    with pytest.raises(errors.UserError, match=r"negative variances: layer1\.0\.bn1\.running_var$"):
+        convert.to_ours(model, state, counterpart, model.input_shape)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_is_not_imported(value):
     counterpart = sources.find("torchvision", "resnet18")
@@ -317,8 +327,11 @@ def test_what_is_no_number_is_not_imported(value):
     state = {each.theirs: np.zeros(each.their_shape, np.float32) for each in places}
     assert convert.to_ours(model, state, counterpart, model.input_shape)
     state["layer2.0.conv1.weight"][1, 2] = value
-    with pytest.raises(errors.UserError, match=r"no finite numbers: layer2\.0\.conv1\.weight"):
+    with pytest.raises(errors.UserError, match=r"no finite numbers in float32: layer2\.0\.conv1\.weight"):
+        convert.to_ours(model, state, counterpart, model.input_shape)
+    state["layer2.0.conv1.weight"] = np.full(state["layer2.0.conv1.weight"].shape, 1e60)
+    with pytest.raises(errors.UserError, match=r"no finite numbers in float32: layer2\.0\.conv1\.weight"):
         convert.to_ours(model, state, counterpart, model.input_shape)
     state["layer2.0.conv1.weight"] = np.zeros(state["layer2.0.conv1.weight"].shape, np.int32)
-    with pytest.raises(errors.UserError, match=r"no finite numbers: layer2\.0\.conv1\.weight"):
+    with pytest.raises(errors.UserError, match=r"no finite numbers in float32: layer2\.0\.conv1\.weight"):
         convert.to_ours(model, state, counterpart, model.input_shape)
