@@ -115,6 +115,7 @@ def read(path: pathlib.Path | str) -> tuple[Record, dict[str, Any]]:
     like = convert.shapes(record.create(), record.input_shape)
     wanted = {name: leaf.shape for name, leaf in stacking.names(like).items()}
     odd = [name for name in {**wanted, **leaves} if name not in leaves or wanted.get(name) != leaves[name].shape]
+    odd += [name for name, leaf in leaves.items() if name not in odd and leaf.dtype.kind != "f"]
     if odd:
         raise errors.UserError(f"{file} is damaged: not the parameters of {record.model}, they differ in {listed(odd)}")
     return record, convert.unflatten(like, leaves)

@@ -94,16 +94,14 @@ for _layers, _config in ((11, "A"), (13, "B"), (16, "D"), (19, "E")):
         Vgg,
         f"configuration {_config}; Simonyan & Zisserman 2014, Table 1",
         config=_config,
-        batch_norm=False,
     )
     registry.register(
         f"vgg{_layers}_bn",
         VggBn,
         f"vgg{_layers} with batch normalisation; Table 1",
         config=_config,
-        batch_norm=True,
     )
-registry.register("vgg16_c", Vgg, "configuration C, with 1×1 convolutions; Table 1", config="C", batch_norm=False)
-registry.register("vgg16_c_bn", VggBn, "vgg16_c with batch normalisation; Table 1", config="C", batch_norm=True)
-registry.register("vgg11_lrn", Vgg, "configuration A-LRN; Table 1", config="A", lrn=True, batch_norm=False)
+registry.register("vgg16_c", Vgg, "configuration C, with 1×1 convolutions; Table 1", config="C")
+registry.register("vgg16_c_bn", VggBn, "vgg16_c with batch normalisation; Table 1", config="C")
+registry.register("vgg11_lrn", Vgg, "configuration A-LRN; Table 1", config="A", lrn=True)
 registry.register("vgg13_5x5", Vgg, "B with 5×5 convolutions for pairs of 3×3; §4.1", config="B5")

@@ -20,6 +20,8 @@ _DTYPES = ("bfloat16", "float16", "float32", "float64")
 _searching: contextvars.ContextVar[bool] = contextvars.ContextVar("searching", default=False)
 _LARGEST = 1024
 """Images that sizes are sought up to."""
+_WIDEST = 1024
+"""Times the paper's width; what is far wider is no number of maps that can be counted."""
 
 
 class Network(nn.Module):
@@ -67,8 +69,8 @@ class Network(nn.Module):
                 raise errors.UserError(f"{field} is at least {limit}, not {getattr(self, field)}")
         if not 0 <= self.dropout < 1:
             raise errors.UserError(f"dropout is at least 0 and below 1, not {self.dropout}")
-        if not 0 < self.width_factor < math.inf:
-            raise errors.UserError(f"width_factor is larger than 0, not {self.width_factor}")
+        if not 0 < self.width_factor <= _WIDEST:
+            raise errors.UserError(f"width_factor is larger than 0 and at most {_WIDEST}, not {self.width_factor}")
         if not 0 <= self.bn_momentum <= 1:
             raise errors.UserError(f"bn_momentum lies in 0 ... 1, not {self.bn_momentum}")
         if not 0 < self.bn_epsilon < math.inf:
@@ -147,8 +149,8 @@ class Network(nn.Module):
         if not self.dropout_after:
             if self.dropout and not any(isinstance(row, Drop) for row in table):
                 raise errors.UserError(
-                    f"dropout is {self.dropout}, and the paper's network drops nothing: dropout_after names the rows after "
-                    "which it acts"
+                    f"dropout is {self.dropout}, and this network has no place for it: dropout_after names the rows after "
+                    "which it acts; dropout=0 is none"
                 )
             return table
         names = self.dropout_after.split(",")

@@ -16,6 +16,7 @@ from jax.interpreters import partial_eval
 from cnnjax import errors, models
 from cnnjax.analysis import cost, sizes
 from cnnjax.models.resnet import CifarResNet
+from cnnjax.nn.rows import Conv
 
 
 def conv(fan, features, *kernel):
@@ -449,9 +450,7 @@ def test_widths_that_do_not_divide(name, factor):
 
 def test_what_is_dropped_nowhere_is_refused():
     images = jax.ShapeDtypeStruct((1, 32, 32, 3), "float32")
-    with pytest.raises(
-        errors.UserError, match=r"dropout is 0\.5, and the paper's network drops nothing: dropout_after"
-    ):
+    with pytest.raises(errors.UserError, match=r"dropout is 0\.5, and this network has no place for it: dropout_after"):
         jax.eval_shape(models.create("resnet20", dropout=0.5).init, jax.random.key(0), images)
     assert jax.eval_shape(
         models.create("resnet20", dropout=0.5, dropout_after="stage2").init, jax.random.key(0), images
@@ -514,8 +513,9 @@ def test_width_is_of_maps_and_units():
 @pytest.mark.parametrize(
     ("name", "factor", "message"),
     [
-        ("vgg11", 0, "width_factor is larger than 0, not 0"),
-        ("vgg11", float("nan"), "width_factor is larger than 0, not nan"),
+        ("vgg11", 0, "width_factor is larger than 0 and at most 1024, not 0"),
+        ("vgg11", 1e300, "width_factor is larger than 0 and at most 1024, not 1e[+]300"),
+        ("vgg11", float("nan"), "width_factor is larger than 0 and at most 1024, not nan"),
         ("lenet5", 0.5, "the connections of lenet5 are those of Table I: it has no other width"),
     ],
 )
@@ -552,3 +552,12 @@ def test_images_of_another_size_than_the_weights():
     message = "fc6 gets 4,608 values an image, and has weights for 2,048: .* takes images from 64×64 to 95×95\n"
     with pytest.raises(errors.UserError, match=message):
         jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, 96, 96, 3), "float32"))
+
+
+@pytest.mark.parametrize("name", ["vgg11", "vgg16_c", "vgg16_bn", "vgg11_lrn", "vgg13_5x5"])
+def test_normalisation_is_a_switch_of_every_vgg(name):
+    """Scale and shift of every map of a convolution, instead of a bias."""
+    without, with_norm = (models.create(name, batch_norm=each, bn_bias=False) for each in (False, True))
+    maps = sum(row.features for row in without.rows() if isinstance(row, Conv))
+    plain, normalised = (cost.size(each, (1, 32, 32, 3))[0] for each in (without, with_norm))
+    assert normalised - plain == maps
