@@ -93,6 +93,8 @@ def _newer(file: Any) -> Iterator[tuple[str, np.ndarray]]:
             raise ValueError(f"it has a layer of a kind that no network here has, {kind}")
         # Layers without a bias, or normalisation without a scale, have fewer: biases are last, scales first.
         names = _VARIABLES[kind]
+        if len(variables) > len(names):
+            raise ValueError(f"{group.name} has {len(variables)} variables; a layer of its kind has {', '.join(names)}")
         names = names[-len(variables) :] if kind == "batch_normalization" else names[: len(variables)]
         for number, name in enumerate(names):
             yield f"{variables.attrs['name']}/{name}", _array(variables[str(number)])
@@ -111,13 +113,10 @@ def _older(file: Any) -> Iterator[tuple[str, np.ndarray]]:
     for layer, group in file.items():
         if not hasattr(group, "visititems"):
             continue
-        found: dict[str, np.ndarray] = {}
-        group.visititems(
-            lambda name, node, found=found: (
-                found.update({name.rpartition("/")[2].partition(":")[0]: _array(node)})
-                if hasattr(node, "shape")
-                else None
-            )
-        )
-        for name, array in found.items():
-            yield f"{layer}/{name}", array
+        places: list[tuple[str, Any]] = []
+        group.visititems(lambda name, node, places=places: places.append((name, node)))
+        arrays = [(name.rpartition("/")[2].partition(":")[0], node) for name, node in places if hasattr(node, "shape")]
+        if twice := {name for name, _ in arrays if [each for each, _ in arrays].count(name) > 1}:
+            raise ValueError(f"its layer {layer} has more than one {min(twice)}")
+        for name, node in arrays:
+            yield f"{layer}/{name}", _array(node)

@@ -71,6 +71,8 @@ def read(
       UserError: the file cannot be read, or does not hold exactly the network's parameters.
     """
     counterpart = find(source, name)
+    if path.suffix == ".weights" and source != "darknet":
+        raise errors.UserError(f"{path}: a file of numbers without names, which is darknet's, not {source}'s")
     fields = {**counterpart.fields, **(fields or {})}
     model = _network(counterpart.model, fields)
     state = _state(path, convert.places(model, counterpart, convert.shapes(model, model.input_shape)))

@@ -76,6 +76,25 @@ def test_numbers_that_lie_in_another_file_are_not_read(tmp_path):
             keras_file.read(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("datasets", "message"),
+    [
+        ([f"layers/conv2d/vars/{number}" for number in range(3)], "conv2d has 3 variables; .* has kernel, bias"),
+        (["fc/x/kernel:0", "fc/y/kernel:0", "fc/y/bias:0"], "its layer fc has more than one kernel"),
+    ],
+)
+def test_one_too_many(datasets, message, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name in datasets:
+            file[name] = np.ones(3)
+        if "layers" in file:
+            file["layers/conv2d/vars"].attrs["name"] = "conv2d"
+    with pytest.raises(errors.UserError, match=message):
+        keras_file.read(tmp_path / "x.h5")
+
+
 @pytest.mark.parametrize("path", ["layers", "layers/conv2d", "layers/conv2d/vars", "model_weights", "huge", "text"])
 def test_files_of_another_layout(path, tmp_path):
     import h5py
@@ -149,6 +168,9 @@ def test_what_darknet_would_have_written(version, darknet, tmp_path):
 def test_a_file_of_darknet_that_does_not_fit(darknet, tmp_path):
     content = darknet_file(darknet, range(1, 20))
     path = tmp_path / "x.weights"
+    path.write_bytes(content)
+    with pytest.raises(errors.UserError, match=r"x\.weights: a file of numbers without names, which is darknet's"):
+        sources.read("pytorchcv", path, "darknet19", {"num_classes": 3})
     for data in (content[:-4], content + b"\0" * 4, content[:1000], b""):
         path.write_bytes(data)
         with pytest.raises(errors.UserError, match=r"numbers after its header, and the network has [0-9,]+"):
