@@ -122,8 +122,13 @@ def bin_pool(x: jax.Array, kind: str, count: int) -> jax.Array:
     """``[N, H, W, C]`` of any size to ``[N, count, count, C]``: the ``"max"`` or ``"average"`` of each of :func:`bins`.
 
     PyTorch calls it adaptive pooling.
+
+    Raises:
+      UserError: another kind.
     """
     reduce: dict[str, Callable[..., jax.Array]] = {"max": jnp.max, "average": jnp.mean}
+    if kind not in reduce:
+        raise errors.unknown("kind of pooling into bins", kind, reduce)
     rows = jnp.stack([reduce[kind](x[:, first:last], 1) for first, last in bins(x.shape[1], count)], 1)
     return jnp.stack([reduce[kind](rows[:, :, first:last], 2) for first, last in bins(x.shape[2], count)], 2)
 

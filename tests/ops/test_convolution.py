@@ -54,6 +54,15 @@ def test_correlation_is_the_sum(space, extents, strides, padding, dilation, grou
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_same_counts_what_a_dilated_kernel_reaches_over():
+    """Three taps two apart reach over five: two zeros on each side keep the size."""
+    x, kernel = drawn((8, 7), (3, 3), 1)
+    expected = loops(x, kernel, (1, 1), (2, 2), (2, 2), 1)
+    assert expected.shape == (2, 8, 7, 8)
+    found = convolution.correlate(jnp.float32(x), jnp.float32(kernel), padding="same", dilation=2)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_convolution_is_scipys(axes):
     rng = np.random.default_rng(1)

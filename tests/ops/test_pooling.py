@@ -177,3 +177,8 @@ def test_a_pyramid_is_as_long_for_every_size(size, levels, cells):
 def test_what_cannot_be(call, message):
     with pytest.raises(errors.UserError, match=message):
         call(np.zeros((1, 4, 4, 2), np.float32))
+
+
+def test_a_kind_of_bins_that_is_none():
+    with pytest.raises(errors.UserError, match="unknown kind of pooling into bins 'sum'"):
+        pooling.bin_pool(jnp.zeros((1, 4, 4, 1)), "sum", 2)
