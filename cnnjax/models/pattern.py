@@ -1,4 +1,4 @@
-"""Networks from a line of text: the pattern ``input → (conv+ pool?)+ → fc+`` that the early networks share.
+"""Networks from a line of text: the pattern ``input → (conv+ pool?)+ → fc*`` that the early networks share.
 
     models.create("pattern", layers="conv5-6 pool2 conv5-16 pool2 fc-120 fc-84")
 
@@ -100,5 +100,5 @@ class PatternNet(Network):
 
 
 registry.register(
-    "pattern", PatternNet, "(conv+ pool?)+ fc+ from a line of text; its default is after LeCun et al. 1998, §II-B"
+    "pattern", PatternNet, "(conv+ pool?)+ fc* from a line of text; its default is after LeCun et al. 1998, §II-B"
 )
