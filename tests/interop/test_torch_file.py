@@ -79,8 +79,9 @@ class Malicious:
 def archive(pickled):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as writer:
-        writer.writestr("x/data.pkl", pickled)
-        writer.writestr("x/data/0", b"\0" * 8)
+        # By ZipInfo, whose date is a fixed one: the bytes name tests, and every worker must find the same.
+        writer.writestr(zipfile.ZipInfo("x/data.pkl"), pickled)
+        writer.writestr(zipfile.ZipInfo("x/data/0"), b"\0" * 8)
     return file.getvalue()
 
 
