@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -40,14 +40,11 @@ def layers(model: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
       input_shape: ``[N, H, W, C]``.
     """
     outputs: list[tuple[str, tuple[int, ...]]] = []
-    # Only an unrolled network has its layers in order: what leaves a scan is sorted by name.
-    if hasattr(model, "scan"):
-        model = model.clone(scan=False)
+    model, _ = unrolled(model, {})
 
     def trace(images: jax.Array) -> Any:
         variables = model.init(jax.random.key(0), images)
-        _, captured = model.apply(variables, images, capture_intermediates=True, mutable=["intermediates"])
-        outputs.extend(_outputs(captured["intermediates"]))
+        outputs.extend((name, output.shape) for name, output in captured(model, variables, images))
         return variables["params"]
 
     params = jax.eval_shape(trace, jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32))
@@ -58,12 +55,22 @@ def layers(model: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
     return [Layer(name, output, shapes[name]) for name, output in outputs if name in shapes]
 
 
-def _outputs(captured: dict[str, Any], path: str = "") -> list[tuple[str, tuple[int, ...]]]:
-    """Modules with the shape of what they returned, in the order in which they returned."""
-    found = []
-    for key, node in captured.items():
+def unrolled(model: nn.Module, variables: Mapping[str, Any]) -> tuple[nn.Module, Mapping[str, Any]]:
+    """The same network without scans: only then its layers are in order, since what leaves a scan is sorted by name."""
+    return (
+        (model.clone(scan=False), stacking.unstack(dict(variables))) if hasattr(model, "scan") else (model, variables)
+    )
+
+
+def captured(model: nn.Module, variables: Mapping[str, Any], images: jax.Array) -> Iterator[tuple[str, jax.Array]]:
+    """Name and output of every module, in the order in which they return, in evaluation. The network is :func:`unrolled`."""
+    _, found = model.apply(variables, images, capture_intermediates=True, mutable=["intermediates"])
+    yield from _outputs(found["intermediates"])
+
+
+def _outputs(found: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, jax.Array]]:
+    for key, node in found.items():
         if key != "__call__":
-            found += _outputs(node, f"{path}{key}/")
+            yield from _outputs(node, f"{path}{key}/")
         elif hasattr(node[0], "shape"):
-            found.append((path.removesuffix("/"), node[0].shape))
-    return found
+            yield path.removesuffix("/"), node[0]

@@ -18,6 +18,13 @@ def add(command: process.Add) -> None:
     train.add_argument(
         "--seeds", type=arguments.seeds, default=(), help="train each seed in <run>/seed-<s>, e.g. 0-4 or 0,1,2"
     )
+    train.add_argument(
+        "--measure",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        metavar="NAME,...",
+        help="measure the trained network too: responses, rescaled, shifted, or a protocol of cnnjax evaluate",
+    )
     train.add_argument("--cores", type=arguments.cores, default=(), help="CPU cores to use, e.g. 0,1")
     train.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
 
@@ -34,10 +41,12 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
 
     from cnnjax import config as configs
     from cnnjax import signals
+    from cnnjax.sweep import measures
     from cnnjax.train import compiler, loop, progress
     from cnnjax.train.program import Program
     from cnnjax.train.run import RunFolder
 
+    measures.check(options.measure)
     base = configs.load(options.config)
     base = configs.override(base, configs.parse(base, settings))
     folder = options.run_folder or pathlib.Path("runs") / pathlib.Path(options.config).stem
@@ -58,6 +67,8 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
                 process.say(str(interrupted))
                 return loop.EXIT_INTERRUPTED
             process.say(_result(path, status))
+            for line in measures.complete(path, options.measure):
+                process.say(f"{path}: {line}")
     return process.EXIT_OK
 
 

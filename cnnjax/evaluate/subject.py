@@ -76,6 +76,21 @@ class Subject:
             raise errors.UserError(f"{self.path} is a file of weights: a run knows what it was trained on")
         yield from self.train()
 
+    def batches(self, size: int) -> Iterator[tuple[jax.Array, np.ndarray]]:
+        """The examples as evaluation during training sees them, with their labels, in order; the last batch may be smaller."""
+        see = jax.jit(lambda images: self.task.preprocess({"image": images}, None, train=False)["image"])
+        for first in range(0, len(self.examples.labels), size):
+            part = slice(first, first + size)
+            yield see(self.examples.images[part]), np.asarray(self.examples.labels[part])
+
+    def moved(self, down: int, right: int) -> "Subject":
+        """With every image moved by so many pixels; what comes in repeats the edge."""
+        images = self.examples.images[:]
+        height, width = images.shape[1:3]
+        rows, columns = np.arange(height) - down, np.arange(width) - right
+        images = images[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)]
+        return dataclasses.replace(self, examples=dataclasses.replace(self.examples, images=images))
+
     def only(self, index: np.ndarray) -> "Subject":
         """With some of the examples."""
         chosen = dataclasses.replace(

@@ -21,12 +21,14 @@ class Claim:
     """A paper's claim as a linear contrast over arms.
 
     The contrast is the sum over roles of coefficient × metric, taken seed by seed. The claim says that it lies above a
-    margin. "A is not worse than B" is non-inferiority: the contrast B − A with a negative margin.
+    margin. "A is not worse than B" is non-inferiority: the contrast B − A with a negative margin. "A is below a bound" is the
+    contrast −A above the bound's negative.
 
     Attributes:
       text: the claim in one sentence.
       metric: a column of the summary of a run, e.g. ``"train/error"`` (a fraction, not per cent); or ``"epochs to train/error
-        0.25"``: the epoch of the first evaluation at which it was no larger.
+        0.25"``: the epoch of the first evaluation at which it was no larger; or what is measured of the trained network, see
+        `cnnjax.sweep.measures`, e.g. ``"responses/deviation"``.
       contrast: coefficient of each role; every scale says which arm plays which role.
       above: the margin, in the unit of the metric.
       paper: what the source reports, shown beside what was measured.
@@ -43,6 +45,12 @@ def milestone(metric: str) -> tuple[str, float] | None:
     """The metric that is waited for, and the level, if a metric is ``"epochs to train/error 0.25"`` or the like."""
     match = re.fullmatch(r"epochs to (\S+) (\d+(?:\.\d*)?)", metric)
     return (match[1], float(match[2])) if match else None
+
+
+def measure(metric: str) -> str:
+    """What is measured of the trained network for a metric; empty if training itself gives it."""
+    name = metric.partition("/")[0]
+    return "" if milestone(metric) or name in ("train", "test") else name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +124,11 @@ class Experiment:
                     f"the name of {'an' if kind == 'arm' else 'a'} {kind} is a folder name of [a-z0-9._=+-] "
                     f"other than superseded, not {name!r}"
                 )
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What is measured of every trained network, for the claims."""
+        return tuple(dict.fromkeys(filter(None, (measure(claim.metric) for claim in self.claims))))
 
     @property
     def name(self) -> str:

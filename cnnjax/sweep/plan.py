@@ -30,6 +30,7 @@ class Arm:
       folder: of the arm; a run's is ``seed-<s>`` in it.
       seeds: of its runs.
       source: the arm whose weights it begins with, seed by seed; empty for none.
+      measures: what is measured of each trained network, see `cnnjax.sweep.measures`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Arm:
     folder: pathlib.Path
     seeds: Sequence[int]
     source: str = ""
+    measures: Sequence[str] = ()
 
     def run(self, seed: int) -> tuple[RunFolder, configs.ConfigDict]:
         """The folder and the settings of one run."""
@@ -54,7 +56,7 @@ class Arm:
 
     def _finished(self, seed: int) -> bool:
         found = record.read(self.run(seed)[0].path)
-        return found.finished and found.hash == self.digest(seed)
+        return found.finished and found.hash == self.digest(seed) and not found.lacking(self.measures)
 
     def outdated(self) -> Iterator[tuple[pathlib.Path, str]]:
         """Runs that are there with other settings, of whatever seed, and the hash of those; ``"unknown"`` if damaged."""
@@ -176,7 +178,16 @@ def make(
             merged["init.weights"] = f"arm:{source[1]}@{configs.digest(arms[source[1]].config)}"
             config = configs.override(base, merged)
         origin = source[1] if source else ""
-        arms[name] = Arm(name, recipes[name], merged, config, folder / name, tuple(seeds or scale.seeds), origin)
+        arms[name] = Arm(
+            name,
+            recipes[name],
+            merged,
+            config,
+            folder / name,
+            tuple(seeds or scale.seeds),
+            origin,
+            experiment.measures,
+        )
     return Sweep(
         experiment, scale_name, scale, folder, tuple(arms.values()), tuple(seeds), tuple(overrides), tuple(looks)
     )

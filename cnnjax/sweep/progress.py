@@ -1,7 +1,6 @@
 """How far a sweep is: read from the folders of its runs, whoever works on them."""
 
 import functools
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -44,14 +43,14 @@ def _work(arm: Arm) -> float:
     steps = configs.steps(
         arm.config.duration, pipeline.steps_per_epoch(count, arm.config.batch_size), arm.config.batch_size
     )
-    _, macs = _size(json.dumps(arm.config.model.to_dict(), sort_keys=True), classes, shape)
+    _, macs = _size(tuple(sorted(arm.config.model.items())), classes, shape)
     return 6.0 * macs * steps * arm.config.batch_size
 
 
 def parameters(arm: Arm) -> int:
     """How many parameters an arm's network has, with as many outputs as its data set has classes."""
     shape, _, classes = _set(arm)
-    return _size(json.dumps(arm.config.model.to_dict(), sort_keys=True), classes, shape)[0]
+    return _size(tuple(sorted(arm.config.model.items())), classes, shape)[0]
 
 
 def seconds(sweep: Sweep) -> tuple[dict[str, float], str]:
@@ -193,6 +192,6 @@ def _described(
 
 
 @functools.cache
-def _size(model: str, classes: int, shape: tuple[int, ...]) -> tuple[int, int]:
+def _size(model: tuple[tuple[str, Any], ...], classes: int, shape: tuple[int, ...]) -> tuple[int, int]:
     """Parameters, and MACs of one image."""
-    return cost.size(models.create(**json.loads(model), num_classes=classes), (1, *shape))
+    return cost.size(models.create(**dict(model), num_classes=classes), (1, *shape))

@@ -7,9 +7,11 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+MEASURED = "measures.json"
+"""In a run's folder: what was measured of the trained network, measure by measure; see `cnnjax.sweep.measures`."""
 UNREADABLE = "unreadable"
 _NUMBER = (int, float)
 _ASKED = {"config": dict, "environment": dict, "parameters": int, "hash": str}
@@ -36,10 +38,12 @@ class Record:
     Attributes:
       asked: ``run.json``; empty where there is none, or none that can be read.
       status: ``status.json``; where either file is damaged, only a ``state`` and an ``error``.
+      measured: :data:`MEASURED`; empty where there is none, or none that can be read: it is made again from the weights.
     """
 
     asked: Mapping[str, Any]
     status: Mapping[str, Any]
+    measured: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def hash(self) -> str:
@@ -51,6 +55,11 @@ class Record:
         """Whether nothing of it is left to do."""
         return self.status.get("state") == "finished"
 
+    def lacking(self, measures: Sequence[str]) -> list[str]:
+        """Which of these are still to be measured. Of a run that has diverged nothing is."""
+        completed = self.status.get("outcome") == "completed"
+        return [name for name in measures if name not in self.measured] if completed else []
+
 
 def read(run: pathlib.Path) -> Record:
     """The record of a run's folder. It never fails: what is wrong stands under ``error``."""
@@ -60,7 +69,8 @@ def read(run: pathlib.Path) -> Record:
         return Record(asked, {"state": UNREADABLE, "error": problem or other})
     # A line of a run names its folder, which whoever shows it does himself.
     notes = [note.partition(f"{run.name}: ")[2] or note for note in status.get("notes") or ()]
-    return Record(asked, {**status, "notes": notes} if notes else status)
+    measured, _ = _read(run / MEASURED, _check_measured)
+    return Record(asked, {**status, "notes": notes} if notes else status, measured)
 
 
 def _read(file: pathlib.Path, check: Callable[[Mapping[str, Any]], None]) -> tuple[dict[str, Any], str]:
@@ -100,6 +110,13 @@ def _check_status(content: Mapping[str, Any]) -> None:
         _check(measured, dict.fromkeys(measured, _NUMBER), ())
     if not all(isinstance(note, str) for note in content.get("notes") or ()):
         raise ValueError("notes are not all text")
+
+
+def _check_measured(content: Mapping[str, Any]) -> None:
+    for name, values in content.items():
+        if not isinstance(values, dict):
+            raise ValueError(f"{name} is {str(values)[:40]!r}")
+        _check(values, dict.fromkeys(values, _NUMBER), ())
 
 
 def _check(content: Mapping[str, Any], kinds: Mapping[str, Any], needed: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 
 from cnnjax import signals
-from cnnjax.sweep import progress, workers
+from cnnjax.sweep import measures, progress, workers
 from cnnjax.sweep.plan import Arm, Sweep
 from cnnjax.train.loop import Interrupted
 from cnnjax.train.run import folder_lock
@@ -36,6 +36,7 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
       Interrupted: SIGTERM or SIGINT came; the workers have saved.
     """
     # Also says what is wrong with an arm that cannot be, before anything is made.
+    measures.check_claims(sweep.experiment.claims)
     work = {arm.name: progress.work(arm) for arm in sweep.arms}
     with folder_lock(sweep.folder, f"another sweep is running in {sweep.folder}"):
         sweep.claim_folder()

@@ -1,6 +1,7 @@
 """The run store: what the runs of an experiment left on disk, as two tables.
 
-A run's folder holds ``run.json`` (what was asked), ``metrics.jsonl`` (what was measured) and ``status.json`` (how it went).
+A run's folder holds ``run.json`` (what was asked), ``metrics.jsonl`` (what was measured) and ``status.json`` (how it went);
+where a claim is about the trained network, ``measures.json`` too.
 A sweep's are ``runs/<experiment>/<scale>/<arm>/seed-<s>``; any other, as ``cnnjax train --run`` makes them, is an arm by
 itself, or one with its neighbours if it is called ``seed-<s>``. Reading needs nothing of the run's software: neither JAX nor
 the code of the models.
@@ -64,8 +65,9 @@ def load(path: str | pathlib.Path) -> pandas.DataFrame:
     seed is that of the settings, -1 where it cannot be read.
 
     The columns are those of ``COLUMNS``, then the metrics of the summary under their own names (``"test/error"``, a
-    fraction), then ``config.<dotted key>`` and ``environment.<dotted key>``. A run whose files cannot be read is a row
-    with the state ``"unreadable"`` that says why under ``error``.
+    fraction), what was measured of the trained network beside them (``"responses/deviation"``), then
+    ``config.<dotted key>`` and ``environment.<dotted key>``. A run whose files cannot be read is a row with the state
+    ``"unreadable"`` that says why under ``error``.
 
     Args:
       path: as in `find`.
@@ -149,6 +151,11 @@ def _row(run: pathlib.Path, root: pathlib.Path) -> dict[str, dict[str, Any]]:
     sections = ("config", "environment") if columns["state"] != record.UNREADABLE else ()
     details = {name: value for each in sections for name, value in _flatten(asked.get(each) or {}, each)}
     summary = {name: _number(value) for name, value in (status.get("summary") or {}).items()}
+    summary |= {
+        f"{measure}/{name}": _number(value)
+        for measure, values in found.measured.items()
+        for name, value in values.items()
+    }
     return {"columns": columns, "summary": summary, "details": details}
 
 

@@ -88,7 +88,9 @@ def start(arm: Arm, seeds: Sequence[int], cores: Sequence[int]) -> Worker:
 def command_line(arm: Arm, seeds: Sequence[int]) -> list[str]:
     """The arguments of ``cnnjax`` that train these runs; a user can type them too."""
     settings = [f"--config.{key}={value}" for key, value in arm.overrides.items()]
-    return ["train", str(arm.recipe), *settings, "--run", str(arm.folder), "--seeds", ",".join(map(str, seeds))]
+    measures = ["--measure", ",".join(arm.measures)] if arm.measures else []
+    runs = ["--run", str(arm.folder), "--seeds", ",".join(map(str, seeds))]
+    return ["train", str(arm.recipe), *settings, *runs, *measures]
 
 
 def shares(count: int) -> list[list[int]]:

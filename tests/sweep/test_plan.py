@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cnnjax import errors
-from cnnjax.sweep import experiment, plan
+from cnnjax.sweep import experiment, plan, workers
 from cnnjax.sweep.plan import Sweep
 
 
@@ -255,3 +255,13 @@ def test_an_arm_begins_with_one_before_it(make) -> None:
         errors.UserError, match=r"unknown arm that 'later' begins with .* 'later'; available: thin, wide"
     ):
         make(arms={"later": {"init.weights": "arm:later"}})
+
+
+def test_a_run_that_is_not_measured_is_not_finished(make) -> None:
+    sweep = make()
+    path = finish(sweep, 0, 0)
+    arm = dataclasses.replace(sweep.arms[0], measures=("responses",))
+    assert arm.pending() == [0, 1]
+    (path / "measures.json").write_text('{"responses": {"deviation": 1.0}}')
+    assert arm.pending() == [1]
+    assert "responses" in workers.command_line(arm, [0])

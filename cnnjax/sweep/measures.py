@@ -1,0 +1,112 @@
+"""What is measured of a trained network when a claim is about it, and not about how its training went.
+
+A measure gives values; a claim's metric is ``<measure>/<value>``. Beside those of :data:`MEASURES` every protocol of
+`cnnjax.evaluate.protocols` is one: ``10crop/error``, and ``10crop/error_saved``, by how much it is below that of ``whole``.
+"""
+
+import pathlib
+from collections.abc import Callable, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from cnnjax import errors, files
+from cnnjax.analysis import rescaling, responses
+from cnnjax.evaluate import evaluation, protocols, subject
+from cnnjax.evaluate.subject import Subject
+from cnnjax.sweep import record
+from cnnjax.sweep.experiment import Claim, measure
+
+_BATCH = 256
+FACTOR = 2.0
+"""What weights are multiplied by: any in the paper. Without normalisation it comes to the power of depth."""
+
+
+def _responses(shown: Subject) -> dict[str, float]:
+    """``deviation``: of layers' responses to the test set, the mean over layers; `cnnjax.analysis.responses`."""
+    found = responses.deviations(shown.model, shown.variables, (images for images, _ in shown.batches(_BATCH)))
+    return {"deviation": float(np.mean([*found.values()]))}
+
+
+def _rescaled(shown: Subject) -> dict[str, float]:
+    """``output_change``, ``gradient_change``: with all kernels doubled, on one batch; `cnnjax.analysis.rescaling`."""
+    images, labels = next(shown.batches(_BATCH))
+    output, gradient = rescaling.change(shown.model, shown.variables, images, jnp.asarray(labels), FACTOR)
+    return {"output_change": output, "gradient_change": gradient}
+
+
+def _shifted(shown: Subject) -> dict[str, float]:
+    """``error``: on the test set moved by an eighth of a side, up, down, left and right, the mean; ``error_added`` by that."""
+    height, width = shown.examples.images.shape[1:3]
+    down, right = max(1, height // 8), max(1, width // 8)
+    places = ((-down, 0), (down, 0), (0, -right), (0, right))
+    error = float(np.mean([_error(shown.moved(*place), "whole") for place in places]))
+    return {"error": error, "error_added": error - _error(shown, "whole")}
+
+
+def _error(shown: Subject, protocol: str) -> float:
+    return evaluation.evaluate([shown], protocol).measure.values()["top-1 error"]
+
+
+def _by_protocol(name: str) -> Callable[[Subject], dict[str, float]]:
+    def errors_of(shown: Subject) -> dict[str, float]:
+        error = _error(shown, name)
+        return {"error": error, "error_saved": _error(shown, "whole") - error}
+
+    return errors_of
+
+
+MEASURES: dict[str, Callable[[Subject], dict[str, float]]] = {
+    "responses": _responses,
+    "rescaled": _rescaled,
+    "shifted": _shifted,
+    **{name: _by_protocol(name) for name in protocols.PROTOCOLS},
+}
+"""Name → what takes a trained network, shown its test set, and gives values by name."""
+METRICS = (
+    "responses/deviation",
+    "rescaled/output_change",
+    "rescaled/gradient_change",
+    "shifted/error",
+    "shifted/error_added",
+    *(f"{name}/{value}" for name in protocols.PROTOCOLS for value in ("error", "error_saved")),
+)
+"""What they give, as claims name it."""
+
+
+def check(names: Sequence[str]) -> None:
+    """Raises a `UserError` if one of these measures is none."""
+    for name in names:
+        if name not in MEASURES:
+            raise errors.unknown("measure", name, MEASURES)
+
+
+def check_claims(claims: Sequence[Claim]) -> None:
+    """Raises a `UserError` if one of these is about what no measure gives."""
+    for claim in claims:
+        if measure(claim.metric) and claim.metric not in METRICS:
+            raise errors.unknown(f"metric of the claim {claim.text!r}:", claim.metric, METRICS)
+
+
+def complete(run: pathlib.Path, names: Sequence[str]) -> list[str]:
+    """Measures what a finished run lacks of these, and writes each down at once.
+
+    Args:
+      run: the folder.
+      names: of :data:`MEASURES`.
+
+    Returns:
+      A line for each measure that was made now.
+
+    Raises:
+      UserError: a network is not of the kind that is measured, or its weights are damaged.
+    """
+    found = record.read(run)
+    lacking = found.lacking(names)
+    shown = subject.read(run) if lacking else None
+    measured, lines = dict(found.measured), []
+    for name in lacking:
+        measured[name] = MEASURES[name](shown)  # type: ignore[arg-type]
+        files.write_json(run / record.MEASURED, measured)
+        lines.append(", ".join(f"{name}/{key} {value:.4f}" for key, value in measured[name].items()))
+    return lines

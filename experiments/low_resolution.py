@@ -1,0 +1,46 @@
+"""Low resolution: how much of a network's accuracy comes from larger images, and how much from what it computes on them?
+
+cnnjax run experiments/low_resolution.py    # embedded digits, minutes on two CPU cores
+"""
+
+from cnnjax.sweep.experiment import Claim, Experiment, Scale
+
+ARMS = {
+    "full": {"model.stem": "299", "dataset.side": 75},
+    "half": {"model.stem": "151", "dataset.side": 39},
+    "quarter": {"model.stem": "79", "dataset.side": 23},
+}
+ROLES = {name: name for name in ARMS}
+
+experiment = Experiment(
+    question="At equal cost, what do images of a half and a quarter of the size lose?",
+    source="Szegedy et al.: Rethinking the Inception Architecture for Computer Vision (2015), §8, Table 2",
+    scales={
+        "digits": Scale(
+            config="../configs/inception_v3_digits.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(5),
+            note=(
+                "Inception v3 at an eighth of its width, with the paper's three stems, on 8×8 digits enlarged to 75, 39 and "
+                "23 pixels, 10 epochs: no size has less to see than another."
+            ),
+        ),
+    },
+    claims=(
+        Claim(
+            "Half of the size is no worse in test error (by more than one point).",
+            "test/error",
+            {"full": 1, "half": -1},
+            above=-0.01,
+            paper="299×299 76.6 %, 151×151 76.4 % accuracy, top-1.",
+        ),
+        Claim(
+            "A quarter is no worse by more than two points.",
+            "test/error",
+            {"full": 1, "quarter": -1},
+            above=-0.02,
+            paper="299×299 76.6 %, 79×79 75.2 %.",
+        ),
+    ),
+)

@@ -1,0 +1,112 @@
+"""What is measured of trained networks: by the command line, against what can be computed by hand, and once."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cnnjax import cli, errors
+from cnnjax.evaluate import subject
+from cnnjax.sweep import experiment, measures, record, store
+
+ALL = ("responses", "rescaled", "shifted", "10crop")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_settings):
+    """A tiny ResNet, trained and measured by the command line."""
+    folder = tmp_path_factory.mktemp("measured") / "run"
+    recipe = "configs/resnet_cifar_digits.py"
+    settings = [*tiny_settings, "--config.duration=1 epochs", "--config.schedule.boundaries=()"]
+    assert cli.main(["train", recipe, "--run", str(folder), "--measure", ",".join(ALL), *settings]) == 0
+    return folder
+
+
+def test_every_measure_gives_the_metrics_that_claims_may_name(trained):
+    found = json.loads((trained / record.MEASURED).read_text())
+    assert set(found) == set(ALL)
+    metrics = {f"{name}/{value}" for name, values in found.items() for value in values}
+    assert metrics == {metric for metric in measures.METRICS if experiment.measure(metric) in ALL}
+    row = store.load(trained).iloc[0]
+    assert all(np.isfinite(row[metric]) for metric in metrics)
+    assert row["rescaled/output_change"] < 0.05
+    assert row["responses/deviation"] > 0.1
+
+
+def test_shifted_errors_are_those_of_images_that_were_moved_by_hand(trained):
+    """With the first measure's images moved here by padding and cutting, and what the network says of them."""
+    shown = subject.read(trained)
+    images, labels = shown.examples.images[:], np.asarray(shown.examples.labels)
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    wrong = []
+    for down, right in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        moved = padded[:, down : down + 8, right : right + 8]
+        logits, _ = shown.model.apply(shown.variables, shown.normalise(moved))
+        wrong.append(np.mean(np.asarray(logits).argmax(1) != labels))
+    values = store.load(trained).iloc[0]
+    assert values["shifted/error"] == pytest.approx(np.mean(wrong), abs=1e-9)
+    assert values["shifted/error"] - values["shifted/error_added"] == pytest.approx(values["test/error"], abs=1e-6)
+    assert values["shifted/error_added"] != 0
+
+
+def test_what_a_protocol_saves_is_against_the_error_of_training(trained):
+    values = store.load(trained).iloc[0]
+    assert values["10crop/error"] + values["10crop/error_saved"] == pytest.approx(values["test/error"], abs=1e-6)
+
+
+def test_an_image_that_is_moved_shows_its_edge_again(trained):
+    shown = subject.read(trained)
+    image, moved = shown.examples.images[0], shown.moved(2, -1).examples.images[0]
+    np.testing.assert_array_equal(moved[2:, :-1], image[:-2, 1:])
+    np.testing.assert_array_equal(moved[:2, :-1], image[:1, 1:].repeat(2, 0))
+    np.testing.assert_array_equal(moved[2:, -1], image[:-2, -1])
+
+
+def test_what_is_there_is_not_measured_again(trained, monkeypatch):
+    monkeypatch.setitem(measures.MEASURES, "responses", None)
+    assert measures.complete(trained, ["responses"]) == []
+    monkeypatch.setitem(measures.MEASURES, "whole", lambda shown: {"error": 0.5})
+    before = (trained / record.MEASURED).read_text()
+    assert measures.complete(trained, ["responses", "whole"]) == ["whole/error 0.5000"]
+    assert store.load(trained).iloc[0]["whole/error"] == 0.5
+    (trained / record.MEASURED).write_text(before)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"responses": 3}', '{"responses": {"deviation": "low"}}'])
+def test_a_damaged_file_is_made_again(trained, content, monkeypatch):
+    file = trained / record.MEASURED
+    before = file.read_text()
+    file.write_text(content)
+    assert record.read(trained).finished
+    assert record.read(trained).lacking(ALL) == [*ALL]
+    monkeypatch.setitem(measures.MEASURES, "responses", lambda shown: {"deviation": 1.5})
+    assert measures.complete(trained, ["responses"]) == ["responses/deviation 1.5000"]
+    file.write_text(before)
+
+
+def test_of_a_run_that_has_diverged_nothing_is_lacking(write_run):
+    run = write_run(status={"outcome": "diverged"})
+    assert record.read(run).lacking(ALL) == []
+    assert record.read(write_run(seed=1)).lacking(ALL) == [*ALL]
+    assert measures.complete(run, ALL) == []
+
+
+def test_what_cannot_be_measured(trained, capsys):
+    assert cli.main(["train", "configs/resnet_cifar_digits.py", "--run", str(trained), "--measure", "respones"]) == 2
+    assert "responses" in capsys.readouterr().err
+    claim = experiment.Claim("It is so.", "responses/deviations", {"a": 1}, above=1)
+    with pytest.raises(errors.UserError, match=r"metric of the claim 'It is so\.'.*responses/deviation"):
+        measures.check_claims([claim])
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [
+        ("train/error", ""),
+        ("epochs to test/error 0.25", ""),
+        ("responses/deviation", "responses"),
+        ("10crop/error", "10crop"),
+    ],
+)
+def test_the_measure_of_a_metric(metric, name):
+    assert experiment.measure(metric) == name
