@@ -2,6 +2,7 @@
 
     cnnjax run experiments/degradation.py                    # embedded digits, minutes on two CPU cores
     cnnjax run experiments/degradation.py --scale cifar10    # the paper's recipe; wants accelerators
+    cnnjax run experiments/degradation.py --scale imagenet   # likewise, of images that you have prepared
 
 Training error is measured over the whole training set, unaugmented, in evaluation mode: a deeper network that is worse
 there does not over-fit, it is harder to train.
@@ -50,6 +51,25 @@ experiment = Experiment(
             roles=ROLES,
             seeds=range(3),
             note="The paper's recipe and depths, 64,000 steps of 128 images. Wants an accelerator; one worker has all.",
+        ),
+        "imagenet": Scale(
+            config="../configs/resnet_imagenet.py",
+            arms={
+                f"{kind}{depth}": {"model.name": f"resnet{depth}", "model.shortcut": shortcut}
+                for kind, shortcut in (("plain", "none"), ("residual", "A"))
+                for depth in (18, 34)
+            },
+            roles={
+                "plain-shallow": "plain18",
+                "plain-deep": "plain34",
+                "residual-shallow": "residual18",
+                "residual-deep": "residual34",
+            },
+            seeds=range(2),
+            note=(
+                "The paper's recipe of 600,000 steps of 256 images, tested with one view on 4 % of the training images. The "
+                "recipe says how the set is prepared. Wants several accelerators."
+            ),
         ),
     },
     claims=(

@@ -1,7 +1,7 @@
 """Shortcuts: which kind does a residual network need?
 
     cnnjax run experiments/shortcuts.py                    # embedded digits, minutes on two CPU cores
-    cnnjax run experiments/shortcuts.py --scale cifar10    # wants accelerators
+    cnnjax run experiments/shortcuts.py --scale cifar10    # wants accelerators, as does imagenet
 
 None (the plain network), A (identity, zeros for new channels), B (projections where the shape changes) and C (projections
 everywhere) at equal depth.
@@ -39,6 +39,14 @@ experiment = Experiment(
             seeds=range(5),
             overrides={"model.depth": 56},
             note="The paper's recipe for CIFAR-10; it compares the kinds on ImageNet only. Wants an accelerator.",
+        ),
+        "imagenet": Scale(
+            config="../configs/resnet_imagenet.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(2),
+            overrides={"model.name": "resnet34"},
+            note="The paper's networks and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
         ),
     },
     claims=(

@@ -35,6 +35,23 @@ experiment = Experiment(
             overrides={"model.depth": 56},
             note="The recipe of ResNets on CIFAR-10, not of this paper's ImageNet. Wants an accelerator.",
         ),
+        "imagenet": Scale(
+            config="../configs/senet.py",
+            arms={
+                "without": {"model.se_ratio": 0},
+                "r2": {"model.se_ratio": 2},
+                "r16": {"model.se_ratio": 16},
+                "pre": {"model.se_place": "pre"},
+                "post": {"model.se_place": "post"},
+                "identity": {"model.se_place": "identity"},
+            },
+            roles={**ROLES, "r4": "r16"},
+            seeds=range(2),
+            note=(
+                "The paper's ResNet-50 and recipe, with its ratio of 16 in the places too, tested on 4 % of the training "
+                "images. Wants accelerators."
+            ),
+        ),
     },
     claims=(
         Claim(
