@@ -22,7 +22,8 @@ experiment = Experiment(
             overrides={"dataset.side": 9, "task.crop": 8, "task.pad": 0},
             note=(
                 "ResNet-20 trained on crops of 8×8 of digits enlarged to 9×9, as the papers' are of 224 of 256; none are "
-                "mirrored, so that ten views are five."
+                "mirrored, so that ten views are five. At the two larger of VGG's sides a crop shows half or a quarter of a "
+                "digit, of a size that the network was not trained on: theirs were trained on sizes from 256 to 512."
             ),
         ),
     },
