@@ -67,7 +67,10 @@ BAD: dict[str, tuple[list[object], str]] = {
     "recipe for an experiment": (["run", DIGITS], "an experiment's file defines"),
     "experiment for a recipe": (["train", DEGRADATION], "a recipe defines get_config()"),
     "scale": (["run", DEGRADATION, "--scale", "digit"], "unknown scale 'digit'; did you mean digits?"),
-    "scale of a report": (["report", DEGRADATION, "--scale", "x"], "unknown scale 'x'; available: cifar10, digits"),
+    "scale of a report": (
+        ["report", DEGRADATION, "--scale", "x"],
+        "unknown scale 'x'; available: cifar10, digits, imagenet",
+    ),
     "key": (["train", DIGITS, "--config.model.dept=8"], "unknown setting 'config.model.dept'; did you mean"),
     "key of a sweep": (["run", DEGRADATION, "--config.batchsize=8"], "did you mean config.batch_size"),
     "group": (["train", DIGITS, "--config.model=8"], "config.model is a group; set one of"),

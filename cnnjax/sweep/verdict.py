@@ -197,7 +197,7 @@ def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, 
     if verdict == INCONCLUSIVE and (seeds := statistics.needed(of, claim.above, confidence)):
         more = max(seeds - of.n, 1)
         notes += (f"needs {more} more seed{'s' if more > 1 else ''}, if mean and spread stay as they are",)
-    if verdict == REPRODUCED and high < 0:
+    if verdict == REPRODUCED and high < 0 and len(claim.contrast) > 1:  # one arm against a bound is no comparison
         notes += ("within the margin, but significantly worse: the interval excludes 0",)
     return Verdict(
         claim, verdict, of.mean, low, high, confidence, p, step.adjusted, evidence.seeds, evidence.values, notes

@@ -115,12 +115,13 @@ def test_degradation_asks_what_the_paper_claims() -> None:
     found = experiment.load(DEGRADATION)
     name, digits = found.scale()
     assert name == "digits"
-    assert list(found.scales) == ["digits", "cifar10"]
+    assert list(found.scales) == ["digits", "cifar10", "imagenet"]
     assert len(digits.seeds) >= 5
     assert len(found.scales["cifar10"].seeds) >= 3
     for each in found.scales.values():
         for arm, changes in each.arms.items():
-            assert arm == f"{'plain' if changes['model.shortcut'] == 'none' else 'residual'}{changes['model.depth']}"
+            depth = changes.get("model.depth") or changes["model.name"].removeprefix("resnet")
+            assert arm == f"{'plain' if changes['model.shortcut'] == 'none' else 'residual'}{depth}"
         assert {arm for arm in each.arms if arm.startswith("plain")} == {
             arm.replace("residual", "plain") for arm in each.arms if arm.startswith("residual")
         }
