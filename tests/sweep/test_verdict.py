@@ -237,3 +237,13 @@ def test_a_claim_keeps_the_verdict_of_the_look_that_decided_it():
     assert (late.verdict, late.n) == ("inconclusive", 10)
     [early] = verdict.judge_at_looks([CLAIM], ROLES, frame, tuple(range(5)), (5, 10))
     assert early == each
+
+
+def test_an_arm_against_a_bound_is_compared_with_none():
+    """Below 0.05: the interval of the negative value lies below zero, and that says nothing of another arm."""
+    claim = Claim("it is small", "train/error", {"deep": -1}, above=-0.05)
+    each = judge_one([0.010, 0.011, 0.012], [0.5, 0.5, 0.5], claim=claim)
+    assert each.verdict == "reproduced"
+    assert each.mean == pytest.approx(-0.011)
+    assert each.high < 0
+    assert each.notes == ()
