@@ -1,6 +1,7 @@
 """What is evaluated: a network with its weights, and the examples that it is shown."""
 
 import dataclasses
+import itertools
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -187,12 +188,12 @@ def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str
         task, examples = _task(folder.path, made.record().picture, examples)
 
     def batches() -> Iterator[jax.Array]:
-        arrays, size = load(settings.train), config.batch_size
-        see = jax.jit(lambda images: made.task.preprocess({"image": images}, None, train=False)["image"])
-        for first in range(0, made.steps_per_epoch * size, size):
-            yield see(arrays.images[first : first + size])
+        shown = dataclasses.replace(subject, task=made.task, examples=load(settings.train))
+        for images, _ in itertools.islice(shown.batches(config.batch_size), made.steps_per_epoch):
+            yield images
 
-    return Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, batches), made
+    subject = Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, batches)
+    return subject, made
 
 
 def _of_file(path: pathlib.Path, name: str, split: str) -> Subject:

@@ -102,11 +102,11 @@ def complete(run: pathlib.Path, names: Sequence[str]) -> list[str]:
       UserError: a network is not of the kind that is measured, or its weights are damaged.
     """
     found = record.read(run)
-    lacking = found.lacking(names)
-    shown = subject.read(run) if lacking else None
-    measured, lines = dict(found.measured), []
+    if not (lacking := found.lacking(names)):
+        return []
+    shown, measured, lines = subject.read(run), dict(found.measured), []
     for name in lacking:
-        measured[name] = MEASURES[name](shown)  # type: ignore[arg-type]
+        measured[name] = MEASURES[name](shown)
         files.write_json(run / record.MEASURED, measured)
         lines.append(", ".join(f"{name}/{key} {value:.4f}" for key, value in measured[name].items()))
     return lines
