@@ -1,8 +1,9 @@
-"""Network in Network for CIFAR-10 at an eighth of its width, on digits enlarged to 16×16.
+"""Network in Network for CIFAR-10 at a quarter of its width, on digits enlarged to 16×16.
 
 cnnjax train configs/nin_digits.py --config.model.head=connected --run runs/connected
 
-Ours: rate, batch and duration, and He's initialisation; class maps have no ReLU, behind which a class can be lost for good.
+Ours: rate, batch and duration, He's initialisation, and dropout of 0.2: with the paper's 0.5 a network so narrow did not learn.
+Class maps have no ReLU, behind which a class can be lost for good.
 """
 
 import pathlib
@@ -21,9 +22,9 @@ def get_config() -> ml_collections.ConfigDict:
         "final_relu": False,
         "batch_norm": False,
         "activation": "relu",
-        "dropout": 0.5,
+        "dropout": 0.2,
         "dropout_after": "",
-        "width_factor": 0.125,
+        "width_factor": 0.25,
         "kernel_init": "he",
         "dtype": "float32",
     }
