@@ -18,6 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
         "name": "resnet50",  # or resnet18, resnet34, resnet101, resnet152
         "shortcut": "B",  # none, A, B or C
         "width": 8,
+        "growth": 2,  # times the maps of the stage before
         "stride_on": "1x1",  # of a bottleneck's convolutions; or 3x3
         "batch_norm": True,
         "activation": "relu",

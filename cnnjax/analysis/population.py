@@ -21,7 +21,7 @@ def statistics(model: nn.Module, variables: Mapping[str, Any], batches: Iterable
     Nothing is dropped.
 
     Args:
-      model: the network, with the whole batch as ``bn_group``.
+      model: the network; the whole batch is its ``bn_group``.
       variables: ``params``, and ``batch_stats``, whose values do not matter.
       batches: preprocessed images ``[N, H, W, C]``.
 
@@ -31,8 +31,8 @@ def statistics(model: nn.Module, variables: Mapping[str, Any], batches: Iterable
     if not variables.get("batch_stats"):
         raise errors.UserError("the network has no batch normalisation")
     # With a momentum of zero the running statistics after a batch are the batch's.
-    quiet: dict[str, Any] = {name: 0.0 for name in ("dropout", "auxiliary_dropout") if hasattr(model, name)}
-    alone = model.clone(bn_momentum=0.0, **quiet)
+    changed = {"dropout": 0.0, "auxiliary_dropout": 0.0, "bn_momentum": 0.0, "bn_group": 0}
+    alone = model.clone(**{name: value for name, value in changed.items() if hasattr(model, name)})
     run = jax.jit(lambda images: alone.apply(variables, images, train=True, mutable=["batch_stats"])[1])
     sums: dict[str, Any] = {}
     count = 0

@@ -140,8 +140,7 @@ def _show(options: argparse.Namespace, subjects: list["Subject"], how: dict[str,
 def _with_population(subject: "Subject") -> "Subject":
     from cnnjax.analysis import population
 
-    whole = subject.model.clone(bn_group=0) if hasattr(subject.model, "bn_group") else subject.model
-    found = population.statistics(whole, subject.variables, subject.training_batches())
+    found = population.statistics(subject.model, subject.variables, subject.training_batches())
     return dataclasses.replace(subject, variables={**subject.variables, "batch_stats": found})
 
 

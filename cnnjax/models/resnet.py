@@ -44,7 +44,9 @@ class _Residual(Network):
 
     Attributes:
       shortcut: see :data:`cnnjax.nn.shortcut.KINDS`; ``"none"`` is the plain network.
-      width: maps of the first stage; each later one has twice as many.
+      width: maps of the first stage.
+      growth: times as many maps as the stage before each later one has: 2 in the paper, so that a layer costs as much on maps
+        of half the side (§3.3); 1: as many in all.
       scan: whether the identical blocks of a stage are one scanned block, see `cnnjax.nn.stacking`.
       keep: what is kept for the backward pass, see :data:`cnnjax.nn.stacking.KEPT`.
       se_ratio: of squeeze-and-excitation, see `cnnjax.models.senet`; 0: none.
@@ -53,6 +55,7 @@ class _Residual(Network):
 
     shortcut: str = "A"
     width: int = 16
+    growth: int = 2
     scan: bool = False
     keep: str = "all"
     se_ratio: int = 0
@@ -66,6 +69,8 @@ class _Residual(Network):
             raise errors.unknown("keep", self.keep, KEPT)
         if self.width < 1 or self.num_classes < 1:
             raise errors.UserError(f"width and num_classes are at least 1, not {self.width} and {self.num_classes}")
+        if self.growth < 1:
+            raise errors.UserError(f"growth is at least 1, not {self.growth}")
         if self.se_place not in PLACES:
             raise errors.unknown("se_place", self.se_place, PLACES)
         if self.se_ratio < 0:
@@ -91,7 +96,7 @@ class _Residual(Network):
         """Stages of so many blocks."""
         found: list[Row] = []
         for number, count in enumerate(blocks, start=1):
-            features, strides = self.width * 2 ** (number - 1), (2, 2) if number > 1 else (1, 1)
+            features, strides = self.width * self.growth ** (number - 1), (2, 2) if number > 1 else (1, 1)
             first, rest = self.block(features, strides), self.block(features, (1, 1))
             found.append(Stage(f"stage{number}", first, rest, count, self.scan, self.keep))
         return found

@@ -4,6 +4,7 @@ A measure gives values; a claim's metric is ``<measure>/<value>``. Beside those 
 `cnnjax.evaluate.protocols` is one: ``10crop/error``, and ``10crop/error_saved``, by how much it is below that of ``whole``.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -11,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax import errors, files
-from cnnjax.analysis import rescaling, responses
+from cnnjax.analysis import percentiles, population, rescaling, responses
+from cnnjax.analysis.layers import layers
 from cnnjax.evaluate import evaluation, protocols, subject
 from cnnjax.evaluate.subject import Subject
 from cnnjax.sweep import record
@@ -44,6 +46,31 @@ def _shifted(shown: Subject) -> dict[str, float]:
     return {"error": error, "error_added": error - _error(shown, "whole")}
 
 
+def _population(shown: Subject) -> dict[str, float]:
+    """``error`` with statistics of the training set in place of moving averages, ``error_saved`` by that."""
+    statistics = population.statistics(shown.model, shown.variables, shown.training_batches())
+    error = _error(dataclasses.replace(shown, variables={**shown.variables, "batch_stats": statistics}), "whole")
+    return {"error": error, "error_saved": _error(shown, "whole") - error}
+
+
+def _percentiles(shown: Subject) -> dict[str, float]:
+    """``moved``: how far they range over the run's checkpoints, the mean over them and over units.
+
+    Of what the last layer before the classifier puts out, before its activation; `cnnjax.analysis.percentiles`.
+    """
+    seen = []
+    for _, then in subject.follow(shown.path, every=0.0):
+        batches = [images for images, _ in then.batches(_BATCH)]
+        layer = layers(then.model, batches[0].shape)[-2].name
+        seen.append(percentiles.percentiles(then.model, then.variables, batches, layer))
+    if len(seen) < 2:
+        raise errors.UserError(
+            f"{shown.path} has kept {len(seen)} checkpoint{'s' * (len(seen) != 1)}, and what moves is seen between two: "
+            "execution.checkpoint.every and execution.checkpoint.keep say which are kept"
+        )
+    return {"moved": float(np.ptp(np.stack(seen), axis=0).mean())}
+
+
 def _error(shown: Subject, protocol: str) -> float:
     return evaluation.evaluate([shown], protocol).measure.values()["top-1 error"]
 
@@ -60,6 +87,8 @@ MEASURES: dict[str, Callable[[Subject], dict[str, float]]] = {
     "responses": _responses,
     "rescaled": _rescaled,
     "shifted": _shifted,
+    "population": _population,
+    "percentiles": _percentiles,
     **{name: _by_protocol(name) for name in protocols.PROTOCOLS},
 }
 """Name → what takes a trained network, shown its test set, and gives values by name."""
@@ -69,6 +98,9 @@ METRICS = (
     "rescaled/gradient_change",
     "shifted/error",
     "shifted/error_added",
+    "population/error",
+    "population/error_saved",
+    "percentiles/moved",
     *(f"{name}/{value}" for name in protocols.PROTOCOLS for value in ("error", "error_saved")),
 )
 """What they give, as claims name it."""

@@ -561,3 +561,21 @@ def test_normalisation_is_a_switch_of_every_vgg(name):
     maps = sum(row.features for row in without.rows() if isinstance(row, Conv))
     plain, normalised = (cost.size(each, (1, 32, 32, 3))[0] for each in (without, with_norm))
     assert normalised - plain == maps
+
+
+def test_stages_of_one_width():
+    """Three stages of one block, 16 maps in each: the first convolution, six of 16 to 16, and the classifier."""
+    found = size("resnet_cifar", depth=8, growth=1)
+    areas = 2 * (32 * 32 + 16 * 16 + 8 * 8)
+    assert found == (conv(3, 16, 3, 3) + 6 * conv(16, 16, 3, 3) + 170, 27 * 16 * 1024 + 9 * 256 * areas + 160)
+    with pytest.raises(errors.UserError, match="growth is at least 1, not 0"):
+        models.create("resnet34", growth=0)
+
+
+@pytest.mark.parametrize(("wide", "one", "side"), [(8, 14, 32), (64, 117, 224)])
+def test_the_widths_of_the_experiment_on_blocks_cost_as_much(wide, one, side):
+    costs = [
+        cost.size(models.create("resnet34", shortcut="B", width=width, growth=growth), (1, side, side, 3))[1]
+        for width, growth in ((wide, 2), (one, 1))
+    ]
+    assert costs[1] == pytest.approx(costs[0], rel=0.04)

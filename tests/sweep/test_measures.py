@@ -9,7 +9,7 @@ from cnnjax import cli, errors
 from cnnjax.evaluate import subject
 from cnnjax.sweep import experiment, measures, record, store
 
-ALL = ("responses", "rescaled", "shifted", "10crop")
+ALL = ("responses", "rescaled", "shifted", "10crop", "population")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,33 @@ def test_shifted_errors_are_those_of_images_that_were_moved_by_hand(trained):
 def test_what_a_protocol_saves_is_against_the_error_of_training(trained):
     values = store.load(trained).iloc[0]
     assert values["10crop/error"] + values["10crop/error_saved"] == pytest.approx(values["test/error"], abs=1e-6)
+
+
+def test_statistics_of_the_training_set_are_those_of_the_command(trained, capsys):
+    assert cli.main(["evaluate", str(trained), "--population", "--json"]) == 0
+    error = json.loads((trained / record.MEASURED).read_text())["population"]["error"]
+    assert json.loads(capsys.readouterr().out)["values"]["top-1 error"] == pytest.approx(error, abs=1e-9)
+
+
+def test_what_has_moved_is_seen_between_checkpoints(tmp_path):
+    """With percentiles that are given: they range over 3, 1 and 0 at one unit, over nothing at the other."""
+    folder = tmp_path / "run"
+    train = ["train", "configs/mlp_digits.py", "--run", str(folder), "--config.duration=12 steps"]
+    train += ["--config.schedule.boundaries=()", "--config.execution.steps_per_dispatch=4"]
+    kept = ["--config.execution.checkpoint.every=4 steps", "--config.execution.checkpoint.keep=9"]
+    assert cli.main([*train, *kept, "--measure", "percentiles"]) == 0
+    moved = json.loads((folder / record.MEASURED).read_text())["percentiles"]["moved"]
+    assert moved > 0
+    seen = iter(np.array([[[0, 7], [0, 7], [5, 7]], [[3, 7], [-1, 7], [5, 7]], [[1, 7], [0, 7], [5, 7]]], float))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cnnjax.analysis.percentiles.percentiles", lambda *_: next(seen))
+        assert measures.MEASURES["percentiles"](subject.read(folder)) == {"moved": pytest.approx((3 + 1) / 6)}
+    assert next(seen, None) is None  # all three checkpoints were looked at
+
+
+def test_one_checkpoint_shows_nothing_that_moves(trained):
+    with pytest.raises(errors.UserError, match=r"has kept 1 checkpoint, .*execution\.checkpoint\.keep"):
+        measures.MEASURES["percentiles"](subject.read(trained))
 
 
 def test_an_image_that_is_moved_shows_its_edge_again(trained):

@@ -1,0 +1,46 @@
+"""How what a layer puts out is distributed, unit by unit. Ioffe & Szegedy 2015, §4.1, Fig. 1 (b, c)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from cnnjax import errors
+from cnnjax.analysis.layers import captured, unrolled
+
+PERCENTILES = (15.0, 50.0, 85.0)
+"""Those of the paper's figure."""
+
+
+def percentiles(model: nn.Module, variables: Mapping[str, Any], batches: Iterable[jax.Array], layer: str) -> np.ndarray:
+    """The percentiles over examples, and over places of a map, of what each unit of a layer puts out in evaluation.
+
+    Args:
+      model: the network.
+      variables: of it.
+      batches: preprocessed images ``[N, H, W, C]``.
+      layer: unstacked name of a module, e.g. ``fc3`` or ``stage2/block7/norm1``; what follows it, as an activation, is not in.
+
+    Returns:
+      float ``[3, units]``, for :data:`PERCENTILES`.
+
+    Raises:
+      UserError: there is no batch, or no such module.
+    """
+    model, variables = unrolled(model, variables)
+
+    @jax.jit
+    def outputs(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+        return dict(captured(model, variables, images))
+
+    rows = []
+    for images in batches:
+        found = outputs(variables, images)
+        if layer not in found:
+            raise errors.unknown("layer", layer, found)
+        rows.append(np.asarray(found[layer], np.float32).reshape(-1, found[layer].shape[-1]))
+    if not rows:
+        raise errors.UserError("there is no batch to take percentiles over")
+    return np.percentile(np.concatenate(rows), PERCENTILES, axis=0)

@@ -1,0 +1,50 @@
+"""Percentiles of what units put out, against a network that is computed by hand."""
+
+import jax
+import numpy as np
+import pytest
+
+from cnnjax import errors, models
+from cnnjax.analysis import percentiles
+
+
+@pytest.fixture(scope="module")
+def perceptron():
+    model = models.create("mlp_cifar10", widths=(5, 4), activation="sigmoid")
+    images = np.random.default_rng(0).standard_normal((40, 3, 3, 1)).astype(np.float32)
+    return model, model.init(jax.random.key(0), images), images
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc2"])
+def test_of_a_layer_before_its_activation_whatever_the_batches(perceptron, layer):
+    model, variables, images = perceptron
+    params = variables["params"]
+    first = images.reshape(40, -1) @ params["fc1"]["kernel"] + params["fc1"]["bias"]
+    second = 1 / (1 + np.exp(-first)) @ params["fc2"]["kernel"] + params["fc2"]["bias"]
+    wanted = np.sort(np.asarray({"fc1": first, "fc2": second}[layer]), axis=0)
+    found = percentiles.percentiles(model, variables, [images[:13], images[13:]], layer)
+    # The 15th percentile of 40 values lies at place 5.85 of 0 ... 39, the median between two, the 85th at 33.15.
+    by_hand = [
+        0.15 * wanted[5] + 0.85 * wanted[6],
+        (wanted[19] + wanted[20]) / 2,
+        0.85 * wanted[33] + 0.15 * wanted[34],
+    ]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5, atol=1e-6)
+
+
+def test_places_of_a_map_count_as_examples_also_in_scanned_stages():
+    model = models.create("resnet_cifar", depth=20, width=4, scan=True, batch_norm=True)
+    images = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype(np.float32)
+    variables = model.init(jax.random.key(0), images)
+    low, middle, high = percentiles.percentiles(model, variables, [images], "stage1/block3/norm1")
+    assert low.shape == (4,)
+    assert (low < middle).all()
+    assert (middle < high).all()
+
+
+def test_what_there_is_not(perceptron):
+    model, variables, images = perceptron
+    with pytest.raises(errors.UserError, match=r"unknown layer 'fc3'.*fc2"):
+        percentiles.percentiles(model, variables, [images], "fc3")
+    with pytest.raises(errors.UserError, match="no batch"):
+        percentiles.percentiles(model, variables, [], "fc1")
