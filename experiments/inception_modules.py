@@ -29,7 +29,10 @@ experiment = Experiment(
             roles=ROLES,
             seeds=range(5),
             overrides={"dataset.side": 8},
-            note="GoogLeNet for small images at an eighth of its width, on 8×8 digits, 10 epochs; naive modules cost ten times as much.",
+            note=(
+                "GoogLeNet for small images at an eighth of its width, on 8×8 digits, 10 epochs; naive modules cost ten times "
+                "as much."
+            ),
         ),
     },
     claims=(
