@@ -31,7 +31,7 @@ def statistics(model: nn.Module, variables: Mapping[str, Any], batches: Iterable
     if not variables.get("batch_stats"):
         raise errors.UserError("the network has no batch normalisation")
     # With a momentum of zero the running statistics after a batch are the batch's.
-    changed = {"dropout": 0.0, "auxiliary_dropout": 0.0, "bn_momentum": 0.0, "bn_group": 0}
+    changed: dict[str, Any] = {"dropout": 0.0, "auxiliary_dropout": 0.0, "bn_momentum": 0.0, "bn_group": 0}
     alone = model.clone(**{name: value for name, value in changed.items() if hasattr(model, name)})
     run = jax.jit(lambda images: alone.apply(variables, images, train=True, mutable=["batch_stats"])[1])
     sums: dict[str, Any] = {}

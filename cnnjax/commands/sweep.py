@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
     process.leave_devices_to_workers()
     from rich.console import Console
 
-    from cnnjax.sweep import experiment, plan, report, runner, summary
+    from cnnjax.sweep import ensembles, experiment, plan, report, runner, summary
     from cnnjax.sweep.verdict import INCONCLUSIVE
     from cnnjax.train.loop import EXIT_INTERRUPTED, Interrupted
 
@@ -68,6 +68,8 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
         except Interrupted:
             console.print("stopped; the same command goes on from here")
             return EXIT_INTERRUPTED
+        for line in ensembles.complete(sweep):
+            console.print(line, soft_wrap=True)
         outcome = report.write(sweep)
         summary.show(console, outcome, sweep.folder / report.PAGE)
         open_claims = sum(each.verdict == INCONCLUSIVE for each in outcome.verdicts)

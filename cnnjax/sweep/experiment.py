@@ -60,11 +60,12 @@ class Scale:
     Attributes:
       config: path of the recipe, relative to the experiment's file.
       arms: name → overrides of the recipe. The order is that of tables and plots.
-      roles: role → arm, for every role that a claim uses.
+      roles: role → arm or ensemble, for every role that a claim uses.
       seeds: the seeds that every arm is run with.
       overrides: what all arms of this scale change in the recipe.
       note: why this size, and what hardware it wants.
       recipes: arm → path of its recipe, for arms that start from another one than ``config``.
+      ensembles: name → arms whose networks of a seed are asked together, soft-max averaged; they have a ``test/error``.
     """
 
     config: str
@@ -74,6 +75,7 @@ class Scale:
     overrides: Overrides = dataclasses.field(default_factory=dict)
     note: str = ""
     recipes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ensembles: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,14 +106,26 @@ class Experiment:
             for arm in scale.recipes:
                 if arm not in scale.arms:
                     raise errors.unknown(f"arm with a recipe of its own, in the scale {name!r}:", arm, scale.arms)
+            for ensemble, members in scale.ensembles.items():
+                self._check(f"the ensemble {ensemble!r}", "arm", dict.fromkeys([*members, ensemble] if members else []))
+                if ensemble in scale.arms:
+                    raise errors.UserError(f"the scale {name!r} has an arm and an ensemble of the name {ensemble!r}")
+                for arm in members:
+                    if arm not in scale.arms:
+                        raise errors.unknown(f"arm of the ensemble {ensemble!r}:", arm, scale.arms)
             if not scale.seeds:
                 raise errors.UserError(f"the scale {name!r} has no seeds; there is at least one")
         for claim in self.claims:
             for name, scale in self.scales.items():
                 for role in claim.contrast:
-                    if scale.roles.get(role) not in scale.arms:
+                    played = scale.roles.get(role)
+                    if played not in {*scale.arms, *scale.ensembles}:
                         raise errors.UserError(
                             f"scale {name!r} has no arm for the role {role!r} of the claim {claim.text!r}"
+                        )
+                    if played in scale.ensembles and claim.metric != "test/error":
+                        raise errors.UserError(
+                            f"an ensemble has a test/error and no {claim.metric}, as the claim {claim.text!r} wants it"
                         )
 
     @staticmethod

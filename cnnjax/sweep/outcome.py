@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas
 
-from cnnjax.sweep import store
+from cnnjax.sweep import ensembles, store
 from cnnjax.sweep.experiment import Experiment, Scale, milestone
 from cnnjax.sweep.plan import Sweep
 from cnnjax.sweep.record import UNREADABLE
@@ -20,7 +20,7 @@ ERRORS = ("train/error", "test/error")
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """What became of the runs of an arm.
+    """What became of the runs of an arm, or of an ensemble of arms.
 
     Attributes:
       name: of the arm.
@@ -52,7 +52,7 @@ class Outcome:
       scale_name: the scale.
       command: what to type, from the root of a clone, to run the same. No folder of this machine is in it.
       verdicts: one a claim.
-      arms: one an arm of the scale, in its order.
+      arms: one an arm of the scale, in its order, and one an ensemble.
       others: runs that were not counted, because their settings are others: ``"plain20 seed 3, 4"``.
       notes: what runs said of themselves, ``"plain20 seed 3, 4: resumed …"``, and why some cannot be read.
     """
@@ -97,13 +97,14 @@ def summarise(sweep: Sweep, runs: pandas.DataFrame) -> Outcome:
     """
     mine = current(sweep, runs)
     others, runs = runs[~mine], _with_milestones(sweep, runs[mine])
+    judged, names = ensembles.beside(sweep, runs), [*(arm.name for arm in sweep.arms), *sweep.scale.ensembles]
     seeds = sorted({*(seed for arm in sweep.arms for seed in arm.seeds), *map(int, runs["seed"])})
     return Outcome(
         experiment=sweep.experiment,
         scale_name=sweep.scale_name,
         command=_command(sweep, seeds),
-        verdicts=tuple(_judged(sweep, runs, seeds)),
-        arms=tuple(_arm(arm.name, runs[runs["arm"] == arm.name], seeds) for arm in sweep.arms),
+        verdicts=tuple(_judged(sweep, judged, seeds)),
+        arms=tuple(_arm(name, judged[judged["arm"] == name], seeds) for name in names),
         others=tuple(
             place
             for place, _ in grouped(((arm, seed), "") for arm, seed in zip(others["arm"], others["seed"], strict=True))

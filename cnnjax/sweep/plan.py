@@ -48,13 +48,14 @@ class Arm:
 
     def pending(self) -> list[int]:
         """Seeds whose run is not finished with these settings."""
-        return [seed for seed in self.seeds if not self._finished(seed)]
+        return [seed for seed in self.seeds if not self.finished(seed)]
 
     def digest(self, seed: int) -> str:
         """Stands for the settings of one run."""
         return configs.digest(self.run(seed)[1])
 
-    def _finished(self, seed: int) -> bool:
+    def finished(self, seed: int) -> bool:
+        """Whether nothing of one run is left to do."""
         found = record.read(self.run(seed)[0].path)
         return found.finished and found.hash == self.digest(seed) and not found.lacking(self.measures)
 

@@ -60,7 +60,7 @@ def test_claims_are_about_roles_that_every_scale_has(path):
         assert not (absolute and claim.metric.startswith(("train/", "test/"))), "an error alone is no claim"
         for scale in loaded.scales.values():
             assert set(claim.contrast) <= set(scale.roles)
-            assert {scale.roles[role] for role in claim.contrast} <= set(scale.arms)
+            assert {scale.roles[role] for role in claim.contrast} <= {*scale.arms, *scale.ensembles}
 
 
 @every_experiment

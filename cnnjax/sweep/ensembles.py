@@ -1,0 +1,92 @@
+"""Ensembles of a sweep: what several arms' networks of a seed say together."""
+
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import pandas
+
+from cnnjax import files
+from cnnjax.evaluate import evaluation, subject
+from cnnjax.sweep.plan import Arm, Sweep
+
+FILE = "ensembles.json"
+"""Beside the arms: error by what stands for the networks that were asked, so that others are asked anew."""
+
+
+def complete(sweep: Sweep) -> Iterator[str]:
+    """Tests the ensembles whose networks are all trained, and writes each error down at once.
+
+    Soft-max outputs are averaged, over the test set as training sees it.
+
+    Args:
+      sweep: its scale says which arms are together.
+
+    Yields:
+      A line for each ensemble and seed that was tested now.
+
+    Raises:
+      UserError: networks are no ensemble, or weights are damaged.
+    """
+    found = _read(sweep.folder)
+    for name, arms in _members(sweep):
+        for seed in arms[0].seeds:
+            key = _key(arms, seed)
+            runs = [arm.run(seed)[0] for arm in arms]
+            trained = all(arm.finished(seed) for arm in arms) and all(run.weights.exists() for run in runs)
+            if key in found or not trained:
+                continue
+            together = evaluation.evaluate([subject.read(run.path) for run in runs], "whole")
+            found[key] = together.measure.values()["top-1 error"]
+            files.write_json(sweep.folder / FILE, found)
+            yield f"{name} seed {seed}: {', '.join(arm.name for arm in arms)} together, test/error {100 * found[key]:.2f} %"
+
+
+def beside(sweep: Sweep, runs: pandas.DataFrame) -> pandas.DataFrame:
+    """The runs of a sweep, and the ensembles of those as if each were a run of one more arm.
+
+    Args:
+      sweep: its scale says which arms are together.
+      runs: as `store.load` returns them, of the sweep's settings.
+
+    Returns:
+      The same columns. An ensemble with a network that has diverged has diverged; one that was not tested is not there.
+    """
+    records: list[dict[Any, Any]] = runs.to_dict("records")
+    table = {(run["arm"], run["seed"]): run for run in records}
+    found, more = _read(sweep.folder), []
+    for name, arms in _members(sweep):
+        for seed in sorted({run["seed"] for run in records}):
+            members = [table.get((arm.name, seed)) for arm in arms]
+            fate: dict[str, Any]
+            if all(members) and any(run and run["outcome"] == "diverged" for run in members):
+                fate = {"outcome": "diverged"}
+            elif (error := found.get(_key(arms, seed))) is not None:
+                fate = {"outcome": "completed", "test/error": error}
+            else:
+                continue
+            place = {"experiment": sweep.experiment.name, "scale": sweep.scale_name, "arm": name, "seed": seed}
+            more.append({**place, "state": "finished", "seconds": 0.0, "notes": (), **fate})
+    return pandas.DataFrame([*records, *more], columns=runs.columns) if more else runs
+
+
+def _members(sweep: Sweep) -> Iterator[tuple[str, list[Arm]]]:
+    arms = {arm.name: arm for arm in sweep.arms}
+    for name, members in sweep.scale.ensembles.items():
+        yield name, [arms[member] for member in members]
+
+
+def _key(arms: list[Arm], seed: int) -> str:
+    return "+".join(arm.digest(seed) for arm in arms)
+
+
+def _read(folder: pathlib.Path) -> dict[str, float]:
+    """What is there. A damaged file is as none: it is made again from the weights."""
+    try:
+        found = json.loads((folder / FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict) or not all(isinstance(error, float | int) for error in found.values()):
+        return {}
+    return found
