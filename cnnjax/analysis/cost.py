@@ -1,7 +1,7 @@
 """What a computation costs, read from the program that JAX traces."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 from jax.interpreters import partial_eval
+
+from cnnjax.analysis.layers import unrolled
 
 
 def macs(function: Callable[..., Any], *arguments: Any) -> int:
@@ -38,18 +40,45 @@ def size(model: nn.Module, input_shape: Sequence[int]) -> tuple[int, int]:
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), _macs(needed)
 
 
+def by_layer(model: nn.Module, input_shape: Sequence[int]) -> dict[str, int]:
+    """MACs of every convolution and matrix product of a network in evaluation, auxiliary classifiers included.
+
+    Args:
+      model: the network.
+      input_shape: ``[N, H, W, C]``.
+
+    Returns:
+      Unstacked name of a layer, e.g. ``stage2/block7/conv1`` → MACs, in the order in which they are applied. What a layer
+      does several times is added.
+    """
+    model, _ = unrolled(model, {})
+    images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    found: dict[str, int] = {}
+    for place, count in _counted(jax.make_jaxpr(model.apply)(variables, images).jaxpr, ""):
+        # The first part is the network's class.
+        name = place.strip("/").partition("/")[2]
+        found[name] = found.get(name, 0) + count
+    return found
+
+
 def _macs(jaxpr: Any) -> int:
-    total = 0
+    return sum(count for _, count in _counted(jaxpr, ""))
+
+
+def _counted(jaxpr: Any, place: str) -> Iterator[tuple[str, int]]:
+    """The scope of every convolution and matrix product, with its MACs."""
     for equation in jaxpr.eqns:
+        scope = f"{place}/{equation.source_info.name_stack}"
         if equation.primitive.name == "conv_general_dilated":
             kernel = equation.invars[1].aval.shape
             features = equation.params["dimension_numbers"].rhs_spec[0]
-            total += equation.outvars[0].aval.size * math.prod(kernel) // kernel[features]
+            yield scope, equation.outvars[0].aval.size * math.prod(kernel) // kernel[features]
         elif equation.primitive.name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
             shape = equation.invars[0].aval.shape
-            total += equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
+            yield scope, equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
         else:
             times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-            total += times * sum(_macs(body) for body in core.jaxprs_in_params(equation.params))
-    return total
+            for body in core.jaxprs_in_params(equation.params):
+                yield from ((inner, times * count) for inner, count in _counted(body, scope))

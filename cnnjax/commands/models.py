@@ -55,12 +55,13 @@ def _layers(options: argparse.Namespace) -> int:
     given = fields(options.name, options.field)
     model = models.create(options.name, **given)
     shape = options.input or model.input_shape
-    rows = layers.layers(model, (1, *shape))
-    for name, justify in (("layer", "left"), ("output", "left"), ("parameters", "left"), ("count", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    rows, each = layers.layers(model, (1, *shape)), cost.by_layer(model, (1, *shape))
+    for name in ("layer", "output", "parameters", "count", "MACs"):
+        table.add_column(name, justify="right" if name in ("count", "MACs") else "left")
     for row in rows:
         parameters = " ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in row.parameters.items())
-        table.add_row(row.name, "×".join(map(str, row.output[1:])), parameters, f"{row.count:,}")
+        products = f"{each[row.name]:,}" if row.name in each else ""
+        table.add_row(row.name, "×".join(map(str, row.output[1:])), parameters, f"{row.count:,}", products)
     console.print(table)
     entry = models.entry(options.name)
     changed = {**entry.fields, **given}

@@ -67,3 +67,35 @@ def test_a_scanned_network_costs_what_an_unrolled_one_does(shortcut):
 def test_a_networks_cost_is_proportional_to_the_batch():
     conv = Conv(4, (3, 3))
     assert cost.forward(conv, (5, 8, 8, 2)) == 5 * cost.forward(conv, (1, 8, 8, 2)) == 5 * 8 * 8 * 4 * 9 * 2
+
+
+def test_layers_of_alexnet_by_arithmetic():
+    """Krizhevsky et al. 2012, §3.5: sides 55, 27 and 13; the second, fourth and fifth layers see half of the maps."""
+    found = cost.by_layer(models.create("alexnet"), (2, 227, 227, 3))
+    assert found == {
+        "conv1": 2 * 55 * 55 * 96 * 11 * 11 * 3,
+        "conv2": 2 * 27 * 27 * 256 * 5 * 5 * 48,
+        "conv3": 2 * 13 * 13 * 384 * 3 * 3 * 256,
+        "conv4": 2 * 13 * 13 * 384 * 3 * 3 * 192,
+        "conv5": 2 * 13 * 13 * 256 * 3 * 3 * 192,
+        "fc6": 2 * 6 * 6 * 256 * 4096,
+        "fc7": 2 * 4096 * 4096,
+        "fc8": 2 * 4096 * 1000,
+    }
+    assert [*found][:2] == ["conv1", "conv2"]
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_a_scanned_networks_blocks_are_layers_of_their_own(scan):
+    found = cost.by_layer(models.create("resnet_cifar", depth=14, width=4, scan=scan), (1, 16, 16, 3))
+    assert found["stage2/block2/conv1"] == found["stage2/block1/conv2"] == 8 * 8 * 8 * 8 * 9
+    assert len(found) == 14
+
+
+def test_auxiliary_classifiers_are_layers_too():
+    model = models.create("googlenet")
+    found = cost.by_layer(model, (1, 224, 224, 3))
+    side = sum(count for name, count in found.items() if name.startswith("aux"))
+    assert sum(found.values()) - side == cost.forward(model, (1, 224, 224, 3))
+    # A 1×1 convolution of 4×4×512 (and ×528) to 128, layers of 2048 to 1024 and of 1024 to 1000; Szegedy et al. 2014, §5.
+    assert side == 16 * (512 + 528) * 128 + 2 * (2048 * 1024 + 1024 * 1000)
