@@ -13,7 +13,7 @@ ARMS = {
 ROLES = {name: name for name in ARMS}
 
 experiment = Experiment(
-    question="How should the grid of maps be reduced without a bottleneck, and without paying for it?",
+    question="How should the grid of maps be reduced without a bottleneck?",
     source="Szegedy et al.: Rethinking the Inception Architecture for Computer Vision (2015), §5, Fig. 9 and 10",
     scales={
         "digits": Scale(
@@ -21,7 +21,10 @@ experiment = Experiment(
             arms=ARMS,
             roles=ROLES,
             seeds=range(5),
-            note="Inception v3 at an eighth of its width, on digits enlarged to 75×75, 10 epochs.",
+            note=(
+                "Inception v3 at an eighth of its width, on digits enlarged to 75×75, 10 epochs. Side by side are chains of "
+                "convolutions, in the others one of 1×1: 3.18, 3.15 (convolution first) and 2.89 million products (pool first)."
+            ),
         ),
     },
     claims=(
@@ -32,7 +35,7 @@ experiment = Experiment(
             paper="In words only.",
         ),
         Claim(
-            "Side by side is no worse than the convolution first, which costs several times as much (by more than one point).",
+            "Side by side is no worse than the convolution first (by more than one point).",
             "test/error",
             {"convolution-first": 1, "parallel": -1},
             above=-0.01,

@@ -14,7 +14,7 @@ LAYERS = {
 ROLES = {name: name for name in LAYERS}
 
 experiment = Experiment(
-    question="At about equal parameters, what does a larger receptive field gain, and how should it be had?",
+    question="What does a larger receptive field gain, and how should it be had?",
     source="Simonyan, Zisserman: Very Deep Convolutional Networks (2014), §2.3, for the argument",
     scales={
         "digits": Scale(
@@ -22,7 +22,10 @@ experiment = Experiment(
             arms={name: {"model.layers": layers} for name, layers in LAYERS.items()},
             roles=ROLES,
             seeds=range(10),
-            note="Fields of 1, 3 and 7 pixels before one pool of 4×4, on digits enlarged to 16×16, 15 epochs.",
+            note=(
+                "Fields of 1, 3 and 7 pixels before one pool of 4×4, on digits enlarged to 16×16, 15 epochs; 38,522, 36,202 "
+                "and 20,594 (7×7) or 29,146 parameters (three 3×3): not equal."
+            ),
         ),
     },
     claims=(

@@ -74,7 +74,7 @@ experiment = Experiment(
             paper="Standard 22.28 %, before the branch 22.23 %, on the identity 22.20 %, after the sum 22.78 %.",
         ),
         Claim(
-            "Before the branch or on the identity it is no worse than at its end (by more than one point).",
+            "Before the branch and on the identity, summed, it is no worse than twice at its end (by more than two points).",
             "test/error",
             {"r4": 2, "pre": -1, "identity": -1},
             above=-0.02,
