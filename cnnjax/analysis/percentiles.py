@@ -32,15 +32,14 @@ def percentiles(model: nn.Module, variables: Mapping[str, Any], batches: Iterabl
     model, variables = unrolled(model, variables)
 
     @jax.jit
-    def outputs(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
-        return dict(captured(model, variables, images))
-
-    rows = []
-    for images in batches:
-        found = outputs(variables, images)
+    def output(variables: Any, images: jax.Array) -> jax.Array:
+        found = dict(captured(model, variables, images))
         if layer not in found:
             raise errors.unknown("layer", layer, found)
-        rows.append(np.asarray(found[layer], np.float32).reshape(-1, found[layer].shape[-1]))
+        return found[layer]
+
+    each = (np.asarray(output(variables, images), np.float32) for images in batches)
+    rows = [values.reshape(-1, values.shape[-1]) for values in each]
     if not rows:
         raise errors.UserError("there is no batch to take percentiles over")
     return np.percentile(np.concatenate(rows), PERCENTILES, axis=0)

@@ -51,21 +51,21 @@ def beside(sweep: Sweep, runs: pandas.DataFrame) -> pandas.DataFrame:
       runs: as `store.load` returns them, of the sweep's settings.
 
     Returns:
-      The same columns. An ensemble with a network that has diverged has diverged; one that was not tested is not there.
+      The same columns. An ensemble with a network that has diverged has diverged; one that was not tested, or of which a
+      network is not finished, is not there.
     """
     records: list[dict[Any, Any]] = runs.to_dict("records")
     table = {(run["arm"], run["seed"]): run for run in records}
     found, more = _read(sweep.folder), []
     for name, arms in _members(sweep):
         for seed in sorted({run["seed"] for run in records}):
-            members = [table.get((arm.name, seed)) for arm in arms]
-            fate: dict[str, Any]
-            if all(members) and any(run and run["outcome"] == "diverged" for run in members):
-                fate = {"outcome": "diverged"}
-            elif (error := found.get(_key(arms, seed))) is not None:
-                fate = {"outcome": "completed", "test/error": error}
-            else:
+            members = [table[arm.name, seed] for arm in arms if (arm.name, seed) in table]
+            outcomes = [run["outcome"] for run in members]
+            trained = all(run["state"] == "finished" and run["outcome"] == "completed" for run in members)
+            error = found.get(_key(arms, seed))
+            if len(members) < len(arms) or not ("diverged" in outcomes or (trained and error is not None)):
                 continue
+            fate: dict[str, Any] = {"outcome": "completed", "test/error": error} if trained else {"outcome": "diverged"}
             place = {"experiment": sweep.experiment.name, "scale": sweep.scale_name, "arm": name, "seed": seed}
             more.append({**place, "state": "finished", "seconds": 0.0, "notes": (), **fate})
     return pandas.DataFrame([*records, *more], columns=runs.columns) if more else runs

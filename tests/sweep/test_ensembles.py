@@ -88,6 +88,13 @@ def test_with_a_network_that_has_diverged_there_is_no_verdict(ran):
     assert "both seed 1 diverged" in verdict.notes[0]
 
 
+def test_what_was_said_before_a_network_is_trained_again_does_not_count(ran):
+    sweep, _ = swept(ran)
+    runs = store.load(sweep.folder)
+    runs.loc[(runs["arm"] == "thin") & (runs["seed"] == 1), ["state", "outcome"]] = ["running", None]
+    assert outcome.summarise(sweep, runs).arms[-1].outcome == "1 completed, 1 not run"
+
+
 @pytest.mark.parametrize(
     ("together", "metric", "message"),
     [
