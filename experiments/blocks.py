@@ -36,7 +36,7 @@ experiment = Experiment(
             config="../configs/resnet_imagenet.py",
             arms=arms(18, 34, 50, 101, 152, one_width=117),
             roles=ROLES,
-            seeds=range(2),
+            seeds=range(3),
             note="The paper's networks and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
         ),
     },

@@ -65,7 +65,7 @@ experiment = Experiment(
                 "residual-shallow": "residual18",
                 "residual-deep": "residual34",
             },
-            seeds=range(2),
+            seeds=range(3),
             note=(
                 "The paper's recipe of 600,000 steps of 256 images, tested with one view on 4 % of the training images. The "
                 "recipe says how the set is prepared. Wants several accelerators."

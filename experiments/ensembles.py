@@ -11,8 +11,8 @@ ARMS = {f"resnet{depth}": {"model.depth": depth} for depth in (14, 20, 26)}
 experiment = Experiment(
     question="What do several networks, asked together, save against one?",
     source=(
-        "Krizhevsky et al. 2012, §6.1; Simonyan, Zisserman: Very Deep Convolutional Networks (2014), Table 6; He et al.: Deep "
-        "Residual Learning (2015), Table 5"
+        "Krizhevsky et al. 2012, §6, Table 2; Simonyan, Zisserman: Very Deep Convolutional Networks (2014), Table 6; He "
+        "et al.: Deep Residual Learning (2015), Table 5"
     ),
     scales={
         "digits": Scale(

@@ -55,7 +55,7 @@ experiment = Experiment(
             "In the end both of them lower the test error.",
             "test/error",
             {"none": 1, "both": -1},
-            paper="Going Deeper, §5: about 0.5 points of top-5, and one of them is enough.",
+            paper="Going Deeper, §5: about 0.5 points, and one of them is enough; which error is not said.",
         ),
         Claim(
             "The lower one can go: the upper one alone is no worse than both (by more than one point).",

@@ -8,7 +8,12 @@ from cnnjax.sweep.experiment import Claim, Experiment, Scale
 # Each arm has what those before it have. The rate of RMSProp is 0.045 in the paper, with an epsilon of 1.
 STEPS: dict[str, dict[str, object]] = {
     "v2": {"model.factorised_5x5": True, "model.factorised_7x7": False},
-    "rmsprop": {"optimizer.kind": "rmsprop", "optimizer.epsilon": 1.0, "optimizer.clip": 2.0},
+    "rmsprop": {
+        "optimizer.kind": "rmsprop",
+        "optimizer.epsilon": 1.0,
+        "optimizer.clip": 2.0,
+        "schedule.learning_rate": 0.06,
+    },
     "smoothing": {"task.label_smoothing": 0.1},
     "factorised": {"model.factorised_7x7": True},
 }
@@ -58,7 +63,7 @@ experiment = Experiment(
             "Factorised 7×7 convolutions lower it further.",
             "test/error",
             {"smoothing": 1, "factorised": -1},
-            paper="Table 3, top-1: 22.8 % to 21.6 %.",
+            paper="Table 3, top-1: 22.8 % to 21.6 %; by §10 that row has the first 7×7 as three 3×3 too.",
         ),
     ),
 )

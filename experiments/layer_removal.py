@@ -18,7 +18,7 @@ ROLES = {name: name for name in ARMS}
 
 experiment = Experiment(
     question="Which layers does AlexNet need, and how wide must the fully connected ones be?",
-    source="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks (2013), §4.3, Table 3",
+    source="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks (2013), §5.1, Table 3",
     scales={
         "digits": Scale(
             config="../configs/alexnet_digits.py",

@@ -14,7 +14,7 @@ ROLES = {name: name for name in ARMS}
 
 experiment = Experiment(
     question="At equal cost, what do images of a half and a quarter of the size lose?",
-    source="Szegedy et al.: Rethinking the Inception Architecture for Computer Vision (2015), §8, Table 2",
+    source="Szegedy et al.: Rethinking the Inception Architecture for Computer Vision (2015), §9, Table 2",
     scales={
         "digits": Scale(
             config="../configs/inception_v3_digits.py",

@@ -44,7 +44,7 @@ experiment = Experiment(
             config="../configs/resnet_imagenet.py",
             arms=ARMS,
             roles=ROLES,
-            seeds=range(2),
+            seeds=range(3),
             overrides={"model.name": "resnet34"},
             note="The paper's networks and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
         ),

@@ -18,7 +18,7 @@ ROLES = {name: name for name in ARMS}
 
 experiment = Experiment(
     question="What does squeeze-and-excitation gain, with which ratio, and where in a block?",
-    source="Hu, Shen, Sun: Squeeze-and-Excitation Networks (2017), §6.1, Table 2, and the ablations of §6.3 and §6.4",
+    source="Hu, Shen, Sun: Squeeze-and-Excitation Networks (2017, version of 2019), §5.1, Table 2; §6.1, §6.5",
     scales={
         "digits": Scale(
             config="../configs/resnet_cifar_digits.py",
@@ -46,7 +46,7 @@ experiment = Experiment(
                 "identity": {"model.se_place": "identity"},
             },
             roles={**ROLES, "r4": "r16"},
-            seeds=range(2),
+            seeds=range(3),
             note=(
                 "The paper's ResNet-50 and recipe, with its ratio of 16 in the places too, tested on 4 % of the training "
                 "images. Wants accelerators."

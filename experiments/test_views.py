@@ -10,7 +10,7 @@ from cnnjax.sweep.experiment import Claim, Experiment, Scale
 experiment = Experiment(
     question="What do more views of a test image save, and crops against the whole image?",
     source=(
-        "Krizhevsky et al. 2012, §6.1; Szegedy et al.: Going Deeper with Convolutions (2014), Table 3; Simonyan, Zisserman: "
+        "Krizhevsky et al. 2012, §4.1; Szegedy et al.: Going Deeper with Convolutions (2014), Table 3; Simonyan, Zisserman: "
         "Very Deep Convolutional Networks (2014), Tables 3 to 5"
     ),
     scales={

@@ -55,10 +55,15 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
     console = Console()
     asked = experiment.load(options.experiment)
     _, scale = asked.scale(options.scale)
-    rounds = plan.rounds(options.seeds or scale.seeds, options.until_decided)
-    looks = [len(each) for each in rounds] if options.until_decided else []
+    begin, most = options.seeds or scale.seeds, options.until_decided
+    if not (options.seeds or most):
+        # What goes on is judged as it was planned: a verdict without the looks that were taken would err more often.
+        before, planned = plan.planned(plan.make(asked, options.scale, (), settings, options.runs))
+        begin, most = (before[: planned[0]], planned[-1]) if planned else (begin, most)
+    rounds = plan.rounds(begin, most)
+    looks = [len(each) for each in rounds] if most else []
     for number, seeds in enumerate(rounds, start=1):
-        given = seeds if options.until_decided else options.seeds
+        given = seeds if most else options.seeds
         sweep = plan.make(asked, options.scale, given, settings, options.runs, looks)
         if options.dry_run:
             console.print(_dry_run(sweep))
@@ -68,18 +73,18 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
         except Interrupted:
             console.print("stopped; the same command goes on from here")
             return EXIT_INTERRUPTED
+        for failure in failures:
+            print(f"cnnjax: failed: {failure}", file=sys.stderr)
         for line in ensembles.complete(sweep):
             console.print(line, soft_wrap=True)
         outcome = report.write(sweep)
         summary.show(console, outcome, sweep.folder / report.PAGE)
-        open_claims = sum(each.verdict == INCONCLUSIVE for each in outcome.verdicts)
+        open_claims = sum(each.verdict == INCONCLUSIVE and not each.lost for each in outcome.verdicts)
         if failures or not open_claims:
             break
         if number < len(rounds):
             more = len(rounds[number]) - len(seeds)
             console.print(f"\nnot decided: {open_claims} of {len(outcome.verdicts)} claims; {more} more seeds\n")
-    for failure in failures:
-        print(f"cnnjax: failed: {failure}", file=sys.stderr)
     return process.EXIT_FAILED if failures else process.EXIT_OK
 
 

@@ -68,7 +68,9 @@ class Subject:
         return self.task.normalise(images.astype(jnp.float32))
 
     def training_batches(self) -> Iterator[jax.Array]:
-        """The images that it was trained on as evaluation sees them, in whole batches, in order.
+        """The images that it was trained on as evaluation sees them, in whole batches of an order that is always the same.
+
+        It is a shuffled one: many sets are stored class by class, and a batch of one class has other statistics.
 
         Raises:
           UserError: a file of weights does not know them.
@@ -77,11 +79,16 @@ class Subject:
             raise errors.UserError(f"{self.path} is a file of weights: a run knows what it was trained on")
         yield from self.train()
 
-    def batches(self, size: int) -> Iterator[tuple[jax.Array, np.ndarray]]:
-        """The examples as evaluation during training sees them, with their labels, in order; the last batch may be smaller."""
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[jax.Array, np.ndarray]]:
+        """The examples as evaluation during training sees them, with their labels; the last batch may be smaller.
+
+        Args:
+          size: of a batch.
+          order: indices of examples ``[n]``; ``None``: all, as they are stored.
+        """
         see = jax.jit(lambda images: self.task.preprocess({"image": images}, None, train=False)["image"])
-        for first in range(0, len(self.examples.labels), size):
-            part = slice(first, first + size)
+        for first in range(0, len(self.examples.labels if order is None else order), size):
+            part = slice(first, first + size) if order is None else order[first : first + size]
             yield see(self.examples.images[part]), np.asarray(self.examples.labels[part])
 
     def moved(self, down: int, right: int) -> "Subject":
@@ -189,7 +196,8 @@ def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str
 
     def batches() -> Iterator[jax.Array]:
         shown = dataclasses.replace(subject, task=made.task, examples=load(settings.train))
-        for images, _ in itertools.islice(shown.batches(config.batch_size), made.steps_per_epoch):
+        order = np.random.default_rng(0).permutation(len(shown.examples.labels))
+        for images, _ in itertools.islice(shown.batches(config.batch_size, order), made.steps_per_epoch):
             yield images
 
     subject = Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, batches)

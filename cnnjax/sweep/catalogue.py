@@ -38,8 +38,8 @@ class Entry:
             yield from ((claim, "", NOT_RUN) for claim in self.experiment.claims)
             return
         for each in self.outcome.verdicts:
-            measured = f"{words.numbers(each)}, n = {each.n}" if each.n else "; ".join(each.notes)
-            yield each.claim, measured, f"{words.SIGNS[each.verdict]} {each.verdict}"
+            numbers = (f"{words.numbers(each)}, n = {each.n}",) if each.n else ()
+            yield each.claim, "; ".join((*numbers, *each.notes)), f"{words.SIGNS[each.verdict]} {each.verdict}"
 
 
 def read(folder: pathlib.Path, runs: pathlib.Path) -> list[Entry]:

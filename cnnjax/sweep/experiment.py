@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import pathlib
 import re
 import runpy
@@ -90,7 +91,8 @@ class Experiment:
       path: the file it came from.
 
     Raises:
-      UserError: nothing to run, a name that is no folder name, or a claim about an arm that there is not.
+      UserError: nothing to run, a name that is no folder name, seeds or arms named twice, a claim about an arm that there is
+        not, or numbers of a contrast that compare nothing.
     """
 
     question: str
@@ -107,6 +109,8 @@ class Experiment:
                 if arm not in scale.arms:
                     raise errors.unknown(f"arm with a recipe of its own, in the scale {name!r}:", arm, scale.arms)
             for ensemble, members in scale.ensembles.items():
+                if isinstance(members, str) or len(set(members)) < len(members):
+                    raise errors.UserError(f"the ensemble {ensemble!r} is a list of arms, each once, not {members!r}")
                 self._check(f"the ensemble {ensemble!r}", "arm", dict.fromkeys([*members, ensemble] if members else []))
                 if ensemble in scale.arms:
                     raise errors.UserError(f"the scale {name!r} has an arm and an ensemble of the name {ensemble!r}")
@@ -115,8 +119,17 @@ class Experiment:
                         raise errors.unknown(f"arm of the ensemble {ensemble!r}:", arm, scale.arms)
             if not scale.seeds:
                 raise errors.UserError(f"the scale {name!r} has no seeds; there is at least one")
+            if len(set(scale.seeds)) < len(scale.seeds) or not all(type(s) is int and s >= 0 for s in scale.seeds):
+                raise errors.UserError(f"seeds are integers from 0 on, each once, not {tuple(scale.seeds)}")
         for claim in self.claims:
+            self._check_contrast(claim)
             for name, scale in self.scales.items():
+                played_by = [scale.roles.get(role) for role in claim.contrast]
+                if len(set(played_by)) < len(played_by) and None not in played_by:
+                    raise errors.UserError(
+                        f"in the scale {name!r} one arm plays two roles of the claim {claim.text!r}: "
+                        f"{', '.join(map(str, played_by))}"
+                    )
                 for role in claim.contrast:
                     played = scale.roles.get(role)
                     if played not in {*scale.arms, *scale.ensembles}:
@@ -127,6 +140,15 @@ class Experiment:
                         raise errors.UserError(
                             f"an ensemble has a test/error and no {claim.metric}, as the claim {claim.text!r} wants it"
                         )
+
+    @staticmethod
+    def _check_contrast(claim: Claim) -> None:
+        factors = [*claim.contrast.values()]
+        what = f"the contrast of the claim {claim.text!r}"
+        if not factors or not all(isinstance(each, int | float) and math.isfinite(each) and each for each in factors):
+            raise errors.UserError(f"{what} gives each of its roles a number other than 0, not {dict(claim.contrast)}")
+        if len(factors) > 1 and not math.isclose(sum(factors), 0, abs_tol=1e-9):
+            raise errors.UserError(f"{what} compares arms, so its numbers sum to 0; {dict(claim.contrast)} do not")
 
     @staticmethod
     def _check(owner: str, kind: str, names: Mapping[str, Any]) -> None:

@@ -17,7 +17,8 @@ from cnnjax.analysis.layers import layers
 from cnnjax.evaluate import evaluation, protocols, subject
 from cnnjax.evaluate.subject import Subject
 from cnnjax.sweep import record
-from cnnjax.sweep.experiment import Claim, measure
+from cnnjax.sweep.experiment import Claim, measure, milestone
+from cnnjax.tasks.classification import EVALUATED
 
 _BATCH = 256
 FACTOR = 2.0
@@ -114,10 +115,12 @@ def check(names: Sequence[str]) -> None:
 
 
 def check_claims(claims: Sequence[Claim]) -> None:
-    """Raises a `UserError` if one of these is about what no measure gives."""
+    """Raises a `UserError` if one of these is about what neither training nor a measure gives."""
     for claim in claims:
-        if measure(claim.metric) and claim.metric not in METRICS:
-            raise errors.unknown(f"metric of the claim {claim.text!r}:", claim.metric, METRICS)
+        awaited = milestone(claim.metric)
+        known = METRICS if measure(claim.metric) else EVALUATED
+        if (metric := awaited[0] if awaited else claim.metric) not in known:
+            raise errors.unknown(f"metric of the claim {claim.text!r}:", metric, [*EVALUATED, *METRICS])
 
 
 def complete(run: pathlib.Path, names: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from cnnjax.sweep import ensembles, store
 from cnnjax.sweep.experiment import Experiment, Scale, milestone
 from cnnjax.sweep.plan import Sweep
 from cnnjax.sweep.record import UNREADABLE
-from cnnjax.sweep.verdict import Verdict, grouped, judge, judge_at_looks
+from cnnjax.sweep.verdict import UNREACHED, Verdict, grouped, judge, judge_at_looks
 from cnnjax.sweep.words import NONE
 
 ERRORS = ("train/error", "test/error")
@@ -109,7 +109,7 @@ def summarise(sweep: Sweep, runs: pandas.DataFrame) -> Outcome:
             place
             for place, _ in grouped(((arm, seed), "") for arm, seed in zip(others["arm"], others["seed"], strict=True))
         ),
-        notes=tuple(f"{place}: {note}" for place, note in grouped(_notes(runs))),
+        notes=(*(f"{place}: {note}" for place, note in grouped(_notes(runs))), *map(_looked, sweep.former())),
     )
 
 
@@ -122,25 +122,35 @@ def _judged(sweep: Sweep, runs: pandas.DataFrame, seeds: Sequence[int]) -> list[
 
 
 def _with_milestones(sweep: Sweep, runs: pandas.DataFrame) -> pandas.DataFrame:
-    """With a column for every milestone that a claim is about; NaN where a run has not reached it."""
+    """With a column for every milestone that a claim is about; where a run has not reached it, how far it was looked for.
+
+    `verdict.UNREACHED` names those. NaN where it was not looked for at all.
+    """
     wanted = {claim.metric: found for claim in sweep.experiment.claims if (found := milestone(claim.metric))}
     if not wanted or runs.empty:
         return runs
     curves = store.load_curves(sweep.folder)
-    columns = {}
+    columns: dict[str, list[float]] = {}
+    unreached: list[tuple[str, ...]] = [()] * len(runs)
     for name, (metric, level) in wanted.items():
-        reached = curves[(curves["metric"] == metric) & (curves["value"] <= level)]
-        first = reached.groupby(["arm", "seed"])["epoch"].min()
-        columns[name] = [first.get(run, math.nan) for run in zip(runs["arm"], runs["seed"], strict=True)]
-    return runs.assign(**columns)
+        looked = curves[curves["metric"] == metric]
+        first = looked[looked["value"] <= level].groupby(["arm", "seed"])["epoch"].min()
+        last = looked.groupby(["arm", "seed"])["epoch"].max()
+        places = list(zip(runs["arm"], runs["seed"], strict=True))
+        columns[name] = [first.get(run, last.get(run, math.nan)) for run in places]
+        unreached = [
+            names if run in first.index else (*names, name) for names, run in zip(unreached, places, strict=True)
+        ]
+    return runs.assign(**columns, **{UNREACHED: pandas.Series(unreached, runs.index, dtype="object")})
 
 
 def _command(sweep: Sweep, seeds: Sequence[int]) -> str:
     path = sweep.experiment.path
     words = ["cnnjax", "run", f"{path.parent.name}/{path.name}", "--scale", sweep.scale_name]
     if sweep.looks:
+        seeds = sweep.seeds[: sweep.looks[0]]
         words += ["--until-decided", str(sweep.looks[-1])]
-    elif set(seeds) != set(sweep.scale.seeds):
+    if set(seeds) != set(sweep.scale.seeds):
         words += ["--seeds", ",".join(map(str, seeds))]
     return shlex.join([*words, *sweep.arguments])
 
@@ -149,6 +159,11 @@ def _notes(runs: pandas.DataFrame) -> Iterator[tuple[tuple[str, int], str]]:
     for run in runs.to_dict("records"):
         unreadable = [run["error"]] if run["state"] == UNREADABLE else []
         yield from (((run["arm"], int(run["seed"])), note) for note in [*run["notes"], *unreadable])
+
+
+def _looked(looks: Sequence[int]) -> str:
+    counts = ", ".join(map(str, looks))
+    return f"the claims were judged before, at {counts} seeds: what is asked after looking errs more often than it says"
 
 
 def _arm(name: str, runs: pandas.DataFrame, seeds: Sequence[int]) -> Arm:

@@ -113,16 +113,26 @@ class Sweep:
             raise errors.UserError(
                 f"{self.folder} is not empty and holds no runs of an experiment; name another --runs"
             )
+        looks, arguments = list(self.looks), list(self.arguments)
+        former = [*_looks(found, marker), *([found["looks"]] if found.get("looks") else [])]
+        # Looks at runs of other settings were looks at other data; a plan that goes on is no former one.
+        former = [each for each in former if each != looks and found.get("arguments") == arguments]
         asked = {
             "experiment": self.experiment.name,
             "scale": self.scale_name,
             "question": self.experiment.question,
             "seeds": list(self.seeds),
-            "arguments": list(self.arguments),
-            "looks": list(self.looks),
+            "arguments": arguments,
+            "looks": looks,
+            "former": former,
         }
         if asked != found:
             files.write_json(marker, asked)
+
+    def former(self) -> list[list[int]]:
+        """Looks that were planned for the same settings, other than these: the numbers of seeds of each plan."""
+        marker = self.folder / MARKER
+        return _looks(_marked(marker), marker) if marker.exists() else []
 
     def supersede(self) -> list[pathlib.Path]:
         """Moves runs with other settings to ``superseded/<hash>/<arm>/seed-<s>``; returns where they went."""
@@ -221,15 +231,41 @@ def last(experiment: Experiment, scale_name: str, runs: pathlib.Path) -> Sweep:
     marker = sweep.folder / MARKER
     if not marker.exists():
         return sweep
+    seeds, arguments, looks = _asked(marker)
+    try:
+        return make(experiment, sweep.scale_name, seeds, arguments, runs, looks)
+    except errors.UserError as error:
+        raise errors.UserError(f"{marker}: {error}") from None
+
+
+def planned(sweep: Sweep) -> tuple[list[int], list[int]]:
+    """The seeds and the looks that were planned for its settings when it was last run in its folder; none: empty.
+
+    Raises:
+      UserError: the folder's record is damaged.
+    """
+    marker = sweep.folder / MARKER
+    seeds, arguments, looks = _asked(marker) if marker.exists() else ([], [], [])
+    return (seeds, looks) if looks and arguments == list(sweep.arguments) else ([], [])
+
+
+def _asked(marker: pathlib.Path) -> tuple[list[int], list[str], list[int]]:
+    """Seeds, arguments and looks."""
     found = _marked(marker)
     seeds, arguments, looks = (found.get(key, []) for key in ("seeds", "arguments", "looks"))
     for values, kind in ((seeds, int), (arguments, str), (looks, int)):
         if not isinstance(values, list) or not all(type(value) is kind for value in values):
             raise errors.UserError(f"{marker} is damaged: {values!r} is no list of {kind.__name__}")
-    try:
-        return make(experiment, sweep.scale_name, seeds, arguments, runs, looks)
-    except errors.UserError as error:
-        raise errors.UserError(f"{marker}: {error}") from None
+    return seeds, arguments, looks
+
+
+def _looks(found: Mapping[str, Any], marker: pathlib.Path) -> list[list[int]]:
+    former = found.get("former", [])
+    if not isinstance(former, list) or not all(
+        isinstance(looks, list) and all(type(look) is int for look in looks) for looks in former
+    ):
+        raise errors.UserError(f"{marker} is damaged: {former!r} are no lists of numbers of seeds")
+    return list(former)
 
 
 def _marked(marker: pathlib.Path) -> dict[str, Any]:

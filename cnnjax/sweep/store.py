@@ -22,7 +22,7 @@ from cnnjax.sweep import record
 SUPERSEDED = "superseded"
 _RUN = ["experiment", "scale", "arm", "seed"]
 _STATUS = ["state", "outcome", "step", "steps", "seconds", "error", "notes"]
-COLUMNS = [*_RUN, *_STATUS, "parameters", "hash"]
+COLUMNS = [*_RUN, *_STATUS, "parameters", "hash", "measured"]
 CURVE_COLUMNS = [*_RUN, "step", "epoch", "metric", "value"]
 _INTEGERS = ("step", "steps", "parameters")
 _SEED = re.compile(r"seed-(\d+)")
@@ -64,10 +64,10 @@ def load(path: str | pathlib.Path) -> pandas.DataFrame:
     Runs outside of a sweep's folders have no experiment and no scale (empty), and their path below ``path`` is the arm; their
     seed is that of the settings, -1 where it cannot be read.
 
-    The columns are those of ``COLUMNS``, then the metrics of the summary under their own names (``"test/error"``, a
-    fraction), what was measured of the trained network beside them (``"responses/deviation"``), then
-    ``config.<dotted key>`` and ``environment.<dotted key>``. A run whose files cannot be read is a row with the state
-    ``"unreadable"`` that says why under ``error``.
+    The columns are those of ``COLUMNS`` (``measured`` names the measures that were made of the trained network), then the
+    metrics of the summary under their own names (``"test/error"``, a fraction), what was measured of the trained network
+    beside them (``"responses/deviation"``), then ``config.<dotted key>`` and ``environment.<dotted key>``. A run whose files
+    cannot be read is a row with the state ``"unreadable"`` that says why under ``error``.
 
     Args:
       path: as in `find`.
@@ -148,6 +148,7 @@ def _row(run: pathlib.Path, root: pathlib.Path) -> dict[str, dict[str, Any]]:
     columns["state"] = columns["state"] or "running"  # it has not said anything yet
     columns["notes"] = tuple(status.get("notes") or ())
     columns |= {"parameters": asked.get("parameters", status.get("parameters")), "hash": found.hash or None}
+    columns["measured"] = tuple(found.measured)
     sections = ("config", "environment") if columns["state"] != record.UNREADABLE else ()
     details = {name: value for each in sections for name, value in _flatten(asked.get(each) or {}, each)}
     summary = {name: _number(value) for name, value in (status.get("summary") or {}).items()}

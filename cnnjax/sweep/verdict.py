@@ -9,9 +9,11 @@ import pandas
 
 from cnnjax import errors
 from cnnjax.sweep import statistics
-from cnnjax.sweep.experiment import Claim
+from cnnjax.sweep.experiment import Claim, measure
 
 REPRODUCED, CONTRADICTED, INCONCLUSIVE = "reproduced", "contradicted", "inconclusive"
+UNREACHED = "unreached"
+"""Column of runs: the milestones that a run has not reached, whose columns hold how long it went on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Verdict:
       seeds: those that were used.
       values: the contrast of each of them.
       notes: what a reader must know beside the numbers.
+      lost: whether a value is missing because of what it is, so that no more seeds can decide the claim.
     """
 
     claim: Claim
@@ -43,6 +46,7 @@ class Verdict:
     seeds: tuple[int, ...] = ()
     values: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    lost: bool = False
 
     @property
     def n(self) -> int:
@@ -52,11 +56,13 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class _Evidence:
-    """The complete seeds of a claim."""
+    """The complete seeds of a claim, and what they can show: bounds instead of values show one side only."""
 
     seeds: tuple[int, ...]
     values: tuple[float, ...]
     notes: tuple[str, ...]
+    shows: tuple[str, ...] = (REPRODUCED, CONTRADICTED)
+    lost: bool = False
 
 
 def judge(
@@ -69,8 +75,10 @@ def judge(
     """Judges all claims of an experiment at one scale as one family.
 
     A seed counts for a claim if all the arms that the claim needs have completed it; the others are named in the notes.
-    If one of them *diverged* there is no verdict: that it is missing depends on what it would have shown. Every claim,
-    judged or not, counts in Holm's family, so that the family does not depend on the outcome.
+    If one of them *diverged* there is no verdict: that it is missing depends on what it would have shown. A run that has not
+    reached a milestone counts with how long it went on, and can then only make the claim's verdict harder: where the
+    contrast is at least what is counted, the claim can be reproduced, where at most, contradicted. Every claim, judged or
+    not, counts in Holm's family, so that the family does not depend on the outcome.
 
     Args:
       claims: of the experiment.
@@ -83,7 +91,7 @@ def judge(
       One verdict a claim, in the same order.
 
     Raises:
-      UserError: the runs are of several scales, or none of the finished ones recorded a claim's metric.
+      UserError: the runs are of several scales, or none of the finished ones recorded a claim's metric of training.
     """
     if len(runs[["experiment", "scale"]].drop_duplicates()) > 1:
         raise errors.UserError("claims are judged at one scale of one experiment; these runs are of several")
@@ -132,20 +140,40 @@ def _gather(
     arms = list(dict.fromkeys(roles[role] for role in claim.contrast))
     state = {(arm, seed): _state(table.get((arm, seed)), claim.metric) for seed in wanted for arm in arms}
     completed = [run for (arm, _), run in table.items() if arm in arms and run["outcome"] == "completed"]
-    if completed and not any(claim.metric in run for run in completed):
+    if completed and not measure(claim.metric) and not any(claim.metric in run for run in completed):
         recorded = [name for name in completed[0] if "/" in name and not name.startswith(("config.", "environment."))]
         raise errors.unknown("metric", claim.metric, recorded, f"needed by the claim {claim.text!r}")
     # A value that is missing because of what it is: without it the rest is a selection by the outcome.
     lost = [(place, why) for place, why in state.items() if why in ("diverged", "completed without a finite value")]
     if lost:
-        return _Evidence(
-            (), (), (f"{_listed(lost)}: what is missing depends on the outcome, so it cannot be left out",)
-        )
+        why = f"{_listed(lost)}: what is missing depends on the outcome, so it cannot be left out"
+        return _Evidence((), (), (why,), lost=True)
     seeds = tuple(seed for seed in wanted if not any(state[arm, seed] for arm in arms))
     values = {role: [_value(table[roles[role], seed], claim.metric) for seed in seeds] for role in claim.contrast}
     missing = [(place, why) for place, why in state.items() if why]
     notes = (f"{_listed(missing)}: judged on {len(seeds)} of {len(wanted)} seeds",) if missing else ()
-    return _Evidence(seeds, tuple(map(float, statistics.contrast(values, claim.contrast))) if seeds else (), notes)
+    shows, said = _sides(claim, roles, table, seeds)
+    found = tuple(map(float, statistics.contrast(values, claim.contrast))) if seeds else ()
+    return _Evidence(seeds, found, notes + said, shows)
+
+
+def _sides(
+    claim: Claim, roles: Mapping[str, str], table: Mapping[tuple[str, int], Mapping[Any, Any]], seeds: Sequence[int]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which verdicts the values can support, and a note where these are not both."""
+    bounds = [
+        ((roles[role], seed), factor > 0)
+        for role, factor in claim.contrast.items()
+        for seed in seeds
+        if claim.metric in (table[roles[role], seed].get(UNREACHED) or ())
+    ]
+    if not bounds:
+        return (REPRODUCED, CONTRADICTED), ()
+    signs = {sign for _, sign in bounds}
+    shows = () if len(signs) == 2 else (REPRODUCED,) if signs == {True} else (CONTRADICTED,)
+    can = f"can only be {shows[0]}" if shows else "cannot be judged"
+    places = ", ".join(place for place, _ in grouped((place, "") for place, _ in bounds))
+    return shows, (f"{places} never got there and count with how long they went on: the claim {can}",)
 
 
 def _state(run: Mapping[Any, Any] | None, metric: str) -> str:
@@ -158,6 +186,8 @@ def _state(run: Mapping[Any, Any] | None, metric: str) -> str:
         return str(run["state"])
     if run["outcome"] != "completed":
         return "finished without an outcome"
+    if (name := measure(metric)) and name not in run["measured"]:
+        return "not measured"
     return "" if math.isfinite(_value(run, metric)) else "completed without a finite value"
 
 
@@ -186,7 +216,8 @@ def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, 
         elif not notes:
             notes += ("no run of its arms",)
         nan = math.nan
-        return Verdict(claim, INCONCLUSIVE, of.mean, nan, nan, nan, nan, nan, evidence.seeds, evidence.values, notes)
+        found = evidence.seeds, evidence.values, notes, evidence.lost
+        return Verdict(claim, INCONCLUSIVE, of.mean, nan, nan, nan, nan, nan, *found)
     confidence = 1 - step.level
     low, high = statistics.interval(of, confidence)
     if of.has_no_spread:
@@ -194,9 +225,11 @@ def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, 
         low, high = (low, high) if p < step.level else (claim.above, claim.above)  # on the margin up to rounding
     # The interval decides, so that what is shown and what is said cannot disagree, not even by rounding.
     verdict = REPRODUCED if low > claim.above else CONTRADICTED if high < claim.above else INCONCLUSIVE
-    if verdict == INCONCLUSIVE and (seeds := statistics.needed(of, claim.above, confidence)):
+    if verdict == INCONCLUSIVE and evidence.shows and (seeds := statistics.needed(of, claim.above, confidence)):
         more = max(seeds - of.n, 1)
         notes += (f"needs {more} more seed{'s' if more > 1 else ''}, if mean and spread stay as they are",)
+    if verdict not in evidence.shows:
+        verdict = INCONCLUSIVE
     if verdict == REPRODUCED and high < 0 and len(claim.contrast) > 1:  # one arm against a bound is no comparison
         notes += ("within the margin, but significantly worse: the interval excludes 0",)
     return Verdict(

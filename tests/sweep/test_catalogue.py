@@ -61,11 +61,22 @@ def test_the_page_has_every_claim_once(folder, monkeypatch, capsys):
 
 
 def test_what_cannot_be_judged_says_why(folder):
-    text = (folder / "tiny.py").read_text().replace('"train/error", {', f'"{METRIC}", {{')
+    """A metric that no measure has given yet hides no other experiment."""
+    text = (folder / "tiny.py").read_text().replace('"train/error", {', '"population/error", {')
     (folder / "tiny.py").write_text(text)
     [(_, measured, verdict)] = catalogue.read(folder, folder / "runs")[0].rows()
     assert verdict == "? inconclusive"
-    assert "thin seed 0, 1 completed without a finite value" in measured
+    assert "thin seed 0, 1 not measured; wide seed 0, 1 not measured: judged on 0 of 2 seeds" in measured
+
+
+def test_notes_stand_beside_the_numbers(tmp_path, write_experiment):
+    path = write_experiment(tmp_path)
+    finish(
+        plan.make(experiment.load(path), "digits", (), (), tmp_path / "runs"),
+        {"thin": (0.5, 0.5), "wide": (0.25, 0.25)},
+    )
+    [(_, measured, _)] = catalogue.read(tmp_path, tmp_path / "runs")[0].rows()
+    assert "n = 2; no spread between the seeds" in measured
 
 
 def test_a_folder_without_experiments(tmp_path):
@@ -87,17 +98,37 @@ def test_a_milestone_is_a_metric_and_a_level():
 
 def test_a_claim_about_how_soon_an_error_is_reached(folder):
     """The curves are 0.2, 0.1 and 0 above the final error after 0.5, 1 and 1.5 epochs."""
-    text = (folder / "tiny.py").read_text().replace('"train/error", {', f'"{METRIC}", {{')
-    (folder / "tiny.py").write_text(text)
+    text = (folder / "tiny.py").read_text()
+    assert '"thin": 1, "wide": -1' in text
+
+    def judged(level, contrast):
+        changed = text.replace('"train/error", {', f'"epochs to train/error {level}", {{')
+        (folder / "tiny.py").write_text(changed.replace('"thin": 1, "wide": -1', contrast))
+        sweep = plan.make(experiment.load(folder / "tiny.py"), "digits", (), (), folder / "runs")
+        return summarise(sweep, store.load(sweep.folder)).verdicts[0]
+
+    both = judged(0.63, '"thin": 1, "wide": -1')
+    assert (both.values, both.verdict) == ((1.0 - 0.5, 1.0 - 0.5), "reproduced")
+    # The thin one never gets there: it takes more than the 1.5 epochs that it has had.
+    later = judged(0.35, '"thin": 1, "wide": -1')
+    assert (later.values, later.verdict) == ((1.5 - 1.0, 1.5 - 1.0), "reproduced")
+    assert "thin seed 0, 1 never got there" in later.notes[0]
+    assert "can only be reproduced" in later.notes[0]
+    sooner = judged(0.35, '"thin": -1, "wide": 1')
+    assert (sooner.verdict, "can only be contradicted" in sooner.notes[0]) == ("contradicted", True)
+    neither = judged(0.1, '"thin": 1, "wide": -1')
+    assert (neither.verdict, "cannot be judged" in neither.notes[0]) == ("inconclusive", True)
+
+
+def test_bounds_support_one_verdict_only(folder):
+    """Wide gets to 0.21 once and never in its other seed: that thin is later cannot be shown by it, whatever the numbers."""
+    text = (folder / "tiny.py").read_text().replace('"train/error", {', '"epochs to train/error 0.205", {')
+    (folder / "tiny.py").write_text(text.replace('"thin": 1, "wide": -1', '"thin": -1, "wide": 1'))
     sweep = plan.make(experiment.load(folder / "tiny.py"), "digits", (), (), folder / "runs")
     [verdict] = summarise(sweep, store.load(sweep.folder)).verdicts
-    assert verdict.verdict == "inconclusive"  # the thin one never gets there
-    assert "without a finite value" in verdict.notes[0]
-    text = text.replace("0.35", "0.63")
-    (folder / "tiny.py").write_text(text)
-    sweep = plan.make(experiment.load(folder / "tiny.py"), "digits", (), (), folder / "runs")
-    [verdict] = summarise(sweep, store.load(sweep.folder)).verdicts
-    assert verdict.values == (1.0 - 0.5, 1.0 - 0.5)
+    assert verdict.values == (0.0, 0.0)
+    assert (verdict.verdict, verdict.lost) == ("inconclusive", False)
+    assert "cannot be judged" in verdict.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -126,3 +157,57 @@ def test_seeds_are_added_until_the_claims_are_decided(
     assert json.loads((tmp_path / "runs/tiny/digits/experiment.json").read_text())["looks"] == [2, 4, 5]
     assert cli.main(["report", str(path)]) == 0
     assert "--until-decided 5" in (tmp_path / "runs/tiny/digits/report.html").read_text()
+
+
+def test_a_run_that_goes_on_is_judged_at_the_looks_that_were_planned(tmp_path, write_experiment, monkeypatch, capsys):
+    path = write_experiment(tmp_path)
+    marker = tmp_path / "runs/tiny/digits/experiment.json"
+
+    def run(sweep, workers, console):
+        sweep.supersede()
+        finish(sweep, {"thin": [0.9, 0.1, 0.501, 0.5, 0.3], "wide": [0.2] * 5})
+        return []
+
+    monkeypatch.setattr(runner, "run", run)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", str(path), "--seeds", "1,0", "--until-decided", "4"]) == 0
+    page = (tmp_path / "runs/tiny/digits/report.html").read_text()
+    assert cli.main(["run", str(path)]) == 0
+    asked = json.loads(marker.read_text())
+    assert (asked["looks"], asked["seeds"], asked["former"]) == ([2, 4], [1, 0, 2, 3], [])
+    assert (tmp_path / "runs/tiny/digits/report.html").read_text() == page
+    capsys.readouterr()
+    # Other seeds that are named are others; that there were looks before is said.
+    assert cli.main(["run", str(path), "--seeds", "0-4"]) == 0
+    assert json.loads(marker.read_text())["former"] == [[2, 4]]
+    assert "were judged before, at 2, 4 seeds" in (tmp_path / "runs/tiny/digits/report.html").read_text()
+    # Runs of other settings were not looked at.
+    assert cli.main(["run", str(path), "--config.batch_size=16"]) == 0
+    asked = json.loads(marker.read_text())
+    assert (asked["looks"], asked["former"]) == ([], [])
+
+
+def test_the_command_of_looks_names_the_seeds_to_begin_with(tmp_path, write_experiment):
+    asked = experiment.load(write_experiment(tmp_path))
+    for seeds, words_ in (((0, 1, 2, 3), ""), ((5, 7, 0, 1), "--seeds 5,7")):
+        sweep = plan.make(asked, "digits", seeds, (), tmp_path / "runs", (2, 4))
+        finish(sweep, {"thin": [0.5] * 8, "wide": [0.2] * 8})
+        command = summarise(sweep, store.load(sweep.folder)).command
+        assert "--until-decided 4" in command
+        assert command.endswith(words_) if words_ else "--seeds" not in command
+
+
+def test_no_more_seeds_for_what_they_cannot_decide(tmp_path, write_experiment, monkeypatch):
+    path, ran = write_experiment(tmp_path), []
+
+    def run(sweep, workers, console):
+        ran.append(len(sweep.seeds))
+        finish(sweep, {"thin": [0.5] * 9, "wide": [0.2] * 9})
+        file = sweep.folder / "thin" / "seed-0" / "status.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "outcome": "diverged"}))
+        return []
+
+    monkeypatch.setattr(runner, "run", run)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", str(path), "--until-decided", "9"]) == 0
+    assert ran == [2]

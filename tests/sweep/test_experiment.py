@@ -67,6 +67,40 @@ def test_scale_with_nothing_to_run(what: str, message: str) -> None:
         make(digits=scale(**{what: ()}))
 
 
+@pytest.mark.parametrize("seeds", [(0, 0), (0, 1.5), (-1,), ("0",), (True,)])
+def test_seeds_that_are_none(seeds: tuple[object, ...]) -> None:
+    with pytest.raises(errors.UserError, match="seeds are integers from 0 on, each once"):
+        make(digits=scale(seeds=seeds))
+
+
+@pytest.mark.parametrize("members", [("a", "a"), "ab"])
+def test_ensemble_that_is_none(members: object) -> None:
+    with pytest.raises(errors.UserError, match="the ensemble 'both' is a list of arms, each once"):
+        make(digits=scale(ensembles={"both": members}))
+
+
+@pytest.mark.parametrize(
+    ("contrast", "message"),
+    [
+        ({}, "gives each of its roles a number other than 0"),
+        ({"one": 1, "two": 0}, "gives each of its roles a number other than 0"),
+        ({"one": float("nan"), "two": 1}, "gives each of its roles a number other than 0"),
+        ({"one": "1", "two": -1}, "gives each of its roles a number other than 0"),
+        ({"one": 1, "two": 1}, "compares arms, so its numbers sum to 0"),
+    ],
+)
+def test_contrast_that_compares_nothing(contrast: dict[str, float], message: str) -> None:
+    with pytest.raises(errors.UserError, match=f"contrast of the claim 'So it is' {message}"):
+        make((Claim("So it is", "test/error", contrast),))
+
+
+def test_one_arm_in_two_roles_of_a_claim() -> None:
+    claim = Claim("So it is", "test/error", {"one": 1, "two": -1})
+    with pytest.raises(errors.UserError, match="one arm plays two roles of the claim 'So it is': a, a"):
+        make((claim,), digits=scale(roles={"one": "a", "two": "a"}))
+    make((Claim("So it is", "test/error", {"one": 1}, above=0.1),), digits=scale(roles={"one": "a", "two": "a"}))
+
+
 def test_experiment_without_a_scale() -> None:
     with pytest.raises(errors.UserError, match="has no scales"):
         Experiment("?", "a paper", {}, ())

@@ -1,11 +1,13 @@
 """What is measured of trained networks: by the command line, against what can be computed by hand, and once."""
 
+import dataclasses
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnjax import cli, errors
+from cnnjax import cli, data, errors
 from cnnjax.evaluate import subject
 from cnnjax.sweep import experiment, measures, record, store
 
@@ -124,6 +126,40 @@ def test_what_cannot_be_measured(trained, capsys):
     claim = experiment.Claim("It is so.", "responses/deviations", {"a": 1}, above=1)
     with pytest.raises(errors.UserError, match=r"metric of the claim 'It is so\.'.*responses/deviation"):
         measures.check_claims([claim])
+    for metric in ("train/eror", "epochs to test/eror 0.5", "epochs to test/error", "Test/error"):
+        with pytest.raises(errors.UserError, match=r"metric of the claim 'It is so\.'"):
+            measures.check_claims([dataclasses.replace(claim, metric=metric)])
+    for metric in ("train/error", "test/logit_gap", "epochs to test/error 0.5", "whole/error"):
+        measures.check_claims([dataclasses.replace(claim, metric=metric)])
+
+
+def test_a_batch_of_the_training_set_is_of_all_classes(trained, monkeypatch):
+    """Though it be stored class by class: the statistics of a batch are not those of one class."""
+    shown = subject.read(trained)
+    before = [np.asarray(images) for images in shown.training_batches()]
+    load = data.load
+
+    def load_sorted(*arguments):
+        found = load(*arguments)
+        order = np.argsort(found.labels, kind="stable")
+        return dataclasses.replace(found, images=found.images[order], labels=found.labels[order])
+
+    monkeypatch.setattr("cnnjax.data.load", load_sorted)
+    means = lambda batches: [float(images.mean()) for images in batches]  # noqa: E731
+    after = means(subject.read(trained).training_batches())
+    ordered, whole = means(load_sorted_batches(load_sorted, shown)), np.mean(means(before))
+    assert len(after) == len(before)
+    assert np.mean(after) == pytest.approx(whole, abs=0.02)
+    assert np.std(after) < np.std(ordered) / 2
+
+
+def load_sorted_batches(load_sorted, shown):
+    """The same images as they are stored."""
+    config = json.loads((shown.path / "run.json").read_text())["config"]
+    examples = load_sorted(config["dataset"]["name"], config["dataset"]["train"], config["execution"]["data_dir"])
+    size = config["batch_size"]
+    for first in range(0, len(examples.labels) - size + 1, size):
+        yield np.asarray(shown.normalise(jnp.asarray(examples.images[first : first + size])))
 
 
 @pytest.mark.parametrize(
