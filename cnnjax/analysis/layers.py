@@ -68,6 +68,15 @@ def captured(model: nn.Module, variables: Mapping[str, Any], images: jax.Array) 
     yield from _outputs(found["intermediates"])
 
 
+def named(model: nn.Module, variables: Mapping[str, Any], images: jax.Array) -> dict[str, jax.Array]:
+    """What every module puts out, and the taps, in evaluation; where they share a name, the tap.
+
+    The network is :func:`unrolled`.
+    """
+    (_, taps), found = model.apply(variables, images, capture_intermediates=True, mutable=["intermediates"])
+    return {**dict(_outputs(found["intermediates"])), **taps}
+
+
 def _outputs(found: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, jax.Array]]:
     for key, node in found.items():
         if key != "__call__":

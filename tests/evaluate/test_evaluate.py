@@ -203,7 +203,7 @@ def test_a_subset(linear, test, tmp_path, evaluate):
 
 
 def test_statistics_of_the_population(trained, evaluate, monkeypatch):
-    """They are asked for the training set, in its batches, as evaluation sees it (here by NumPy), and taken."""
+    """They are asked for the training set, in its batches, shuffled, as evaluation sees it (here by NumPy), and taken."""
     seen = []
 
     def statistics(model, variables, batches):
@@ -215,7 +215,8 @@ def test_statistics_of_the_population(trained, evaluate, monkeypatch):
     ((group, batches),) = seen
     train = data.load("digits", "train").images.astype(np.float64)
     centred = train - train.mean(0)
-    expected = (centred / centred.std())[: 11 * 128].reshape(11, 128, 8, 8, 1)
+    order = np.random.default_rng(0).permutation(len(train))[: 11 * 128]
+    expected = (centred / centred.std())[order].reshape(11, 128, 8, 8, 1)
     np.testing.assert_allclose(batches, expected, atol=1e-4)
     assert group == 0
     assert found["statistics"] == "population"
