@@ -77,6 +77,55 @@ def named(model: nn.Module, variables: Mapping[str, Any], images: jax.Array) -> 
     return {**dict(_outputs(found["intermediates"])), **taps}
 
 
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """A network in evaluation as the program that JAX traces.
+
+    Attributes:
+      jaxpr: the program.
+      images: its variable for the images.
+      modules: unstacked name and variable of what each module puts out, in the order in which they return.
+      taps: name and variable of each tap.
+      normalised: names of the modules that normalise over a batch.
+    """
+
+    jaxpr: Any
+    images: Any
+    modules: tuple[tuple[str, Any], ...]
+    taps: tuple[tuple[str, Any], ...]
+    normalised: frozenset[str]
+
+
+def trace(model: nn.Module, input_shape: Sequence[int]) -> Trace:
+    """Traces a network, scanned stages block by block. Nothing is computed.
+
+    Args:
+      model: the network; it returns its output and taps by name.
+      input_shape: ``[N, H, W, C]``.
+    """
+    model, _ = unrolled(model, {})
+    images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    modules: list[str] = []
+    taps: list[str] = []
+
+    def outputs(variables: Any, images: jax.Array) -> list[jax.Array]:
+        (_, tapped), found = model.apply(variables, images, capture_intermediates=True, mutable=["intermediates"])
+        captured = [*_outputs(found["intermediates"])]
+        modules[:], taps[:] = (name for name, _ in captured), tapped
+        return [*(value for _, value in captured), *tapped.values()]
+
+    jaxpr = jax.make_jaxpr(outputs)(variables, images).jaxpr
+    outvars = jaxpr.outvars
+    return Trace(
+        jaxpr,
+        jaxpr.invars[-1],
+        tuple(zip(modules, outvars, strict=False)),
+        tuple(zip(taps, outvars[len(modules) :], strict=True)),
+        frozenset(name.rpartition("/")[0] for name in stacking.names(variables.get("batch_stats", {}))),
+    )
+
+
 def _outputs(found: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, jax.Array]]:
     for key, node in found.items():
         if key != "__call__":

@@ -13,12 +13,11 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
 from cnnjax import errors
-from cnnjax.analysis.layers import named, unrolled
+from cnnjax.analysis.layers import named, trace, unrolled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,26 +95,16 @@ def fields(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Field]:
       Name of a tap (``conv5``, ``pool5``) or unstacked name of a module (``stage2/block7/conv1``) → what it sees, in the
       order of the computation. What does not depend on the image is not there.
     """
-    model, _ = unrolled(model, {})
-    images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), images)
-    names: list[str] = []
-
-    def outputs(variables: Any, images: jax.Array) -> list[jax.Array]:
-        found = named(model, variables, images)
-        names[:] = found
-        return list(found.values())
-
-    traced = jax.make_jaxpr(outputs)(variables, images).jaxpr
-    flat = len(jax.tree.leaves(variables))
-    seen = [None] * flat + [_image(input_shape)]
-    found = _Reader().read(traced, seen, "")
-    order = {id(var): place for place, equation in enumerate(traced.eqns) for var in equation.outvars}
-    ranked = sorted(range(len(names)), key=lambda i: order.get(id(traced.outvars[i]), -1))
+    traced = trace(model, input_shape)
+    jaxpr, outputs = traced.jaxpr, {**dict(traced.modules), **dict(traced.taps)}
+    inputs: list[_Value] = [_image() if var is traced.images else None for var in jaxpr.invars]
+    seen = dict(zip(map(id, jaxpr.outvars), _Reader().read(jaxpr, inputs, ""), strict=True))
+    order = {id(var): place for place, equation in enumerate(jaxpr.eqns) for var in equation.outvars}
+    ranked = sorted(outputs.items(), key=lambda each: order.get(id(each[1]), -1))
     return {
-        names[i]: Field(*(_axis(each, traced.outvars[i].aval.shape) for each in value))
-        for i in ranked
-        if (value := found[i]) is not None
+        name: Field(*(_axis(each, var.aval.shape) for each in value))
+        for name, var in ranked
+        if (value := seen[id(var)]) is not None
     }
 
 
@@ -141,7 +130,9 @@ def gradient(
     """
     model, variables = unrolled(model, variables)
 
-    def unit(images: jax.Array) -> jax.Array:
+    @jax.jit
+    @jax.grad
+    def influence(images: jax.Array, variables: Any) -> jax.Array:
         found = named(model, variables, images)
         if name not in found:
             raise errors.unknown("tap", name, found)
@@ -153,7 +144,7 @@ def gradient(
             raise errors.UserError(f"{name} has no place ({y}, {x}): its map is {maps.shape[1]}×{maps.shape[2]}")
         return maps[:, y, x].sum()
 
-    found = np.abs(np.asarray(jax.grad(unit)(images), np.float64))
+    found = np.abs(np.asarray(influence(images, variables), np.float64))
     return found.sum(-1).mean(0)
 
 
@@ -192,7 +183,7 @@ _Value = tuple[_Seen, _Seen] | None
 """Along height and width; ``None`` of what does not depend on the image."""
 
 
-def _image(shape: Sequence[int]) -> _Value:
+def _image() -> _Value:
     return _Seen(1, 1, 1, 0), _Seen(2, 1, 1, 0)
 
 
