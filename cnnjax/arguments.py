@@ -63,6 +63,18 @@ def channels(text: str) -> tuple[float, ...]:
 
 
 def shape(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4}){2}", text.lower()):
-        raise argparse.ArgumentTypeError(f"height, width and channels are written 32x32x3, not {text!r}")
+    """``"224"`` → 224, a side; ``"224x192x3"`` → height, width and channels."""
+    if not re.fullmatch(r"[1-9][0-9]{0,4}((x[1-9][0-9]{0,4}){2})?", text.lower()):
+        raise argparse.ArgumentTypeError(f"a side is written 224; height, width and channels 224x224x3, not {text!r}")
     return tuple(int(part) for part in text.lower().split("x"))
+
+
+def memory(text: str) -> int:
+    """``"16GiB"`` or ``"16 GB"`` → bytes; without a unit: bytes."""
+    units = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
+        f"{letter}iB": 2 ** (10 * power) for power, letter in enumerate("KMGT", start=1)
+    }
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([KMGT]i?B)?", text)
+    if not match or not (found := int(float(match[1]) * units[match[2] or ""])):
+        raise argparse.ArgumentTypeError(f"memory is written 16GiB or 16GB, not {text!r}")
+    return found

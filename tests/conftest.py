@@ -47,7 +47,7 @@ def tiny_settings() -> list[str]:
 
 @pytest.fixture
 def cnnjax(tmp_path: pathlib.Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command as a user would, in an empty folder: ``cnnjax("models", "resnet20")``."""
+    """Runs the command as a user would, in an empty folder: ``cnnjax("describe", "resnet20")``."""
 
     def run(*arguments: object, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

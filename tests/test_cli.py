@@ -111,14 +111,17 @@ BAD: dict[str, tuple[list[object], str]] = {
     "negative seed": (["run", DEGRADATION, "--seeds=-1"], "'-1'"),
     "no workers": (["run", DEGRADATION, "--workers", "0"], "'0'"),
     "workers": (["run", DEGRADATION, "--workers", "many"], "expected a number from 1 on, not 'many'"),
-    "model": (["models", "resnet57"], "unknown model 'resnet57'; did you mean"),
-    "field": (["models", "resnet20", "shortcu=A"], "did you mean shortcut"),
-    "fixed field": (["models", "resnet20", "depth=32"], "fixes depth = 20"),
-    "field's value": (["models", "resnet20", "shortcut=D"], "D"),
-    "field's type": (["models", "resnet20", "width=wide"], "the field width of the model 'resnet20' is of type int"),
-    "depth of a model": (["models", "resnet_cifar", "depth=9"], "6n"),
-    "input": (["models", "resnet20", "--input", "32x32"], "written 32x32x3, not '32x32'"),
-    "input without size": (["models", "resnet20", "--input", "32x0x3"], "written 32x32x3, not '32x0x3'"),
+    "model": (["describe", "resnet57"], "unknown model 'resnet57'; did you mean"),
+    "field": (["describe", "resnet20", "shortcu=A"], "did you mean shortcut"),
+    "fixed field": (["describe", "resnet20", "depth=32"], "fixes depth = 20"),
+    "field's value": (["describe", "resnet20", "shortcut=D"], "D"),
+    "field's type": (["describe", "resnet20", "width=wide"], "the field width of the model 'resnet20' is of type int"),
+    "depth of a model": (["describe", "resnet_cifar", "depth=9"], "6n"),
+    "input": (["describe", "resnet20", "--input", "32x32"], "height, width and channels 224x224x3, not '32x32'"),
+    "input without size": (
+        ["describe", "resnet20", "--input", "32x0x3"],
+        "height, width and channels 224x224x3, not '32x0x3'",
+    ),
     "set to prepare": (["data", "prepare", "digit"], "did you mean digits"),
     "nothing to do with data": (["data"], "required: ACTION"),
     "nothing to export": (["export", "tensorboard", "nowhere"], "nowhere: no such folder of runs"),
@@ -167,7 +170,7 @@ def test_platform_that_is_not_here(
 
 
 def test_terminal_that_cannot_show_everything(cnnjax) -> None:
-    done = cnnjax("models", "resnet20", "--input", "8x8x3", PYTHONIOENCODING="ascii")
+    done = cnnjax("describe", "resnet20", "--input", "8x8x3", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert "at 8?8?3" in done.stdout
 
@@ -224,16 +227,16 @@ def test_models(call) -> None:
 
 @pytest.mark.parametrize("scan", ["true", "false"])
 def test_layers_of_a_model(scan: str, call) -> None:
-    code, output, errors = call("models", "resnet56", f"scan={scan}")
+    code, output, errors = call("describe", "resnet56", f"scan={scan}")
     assert (code, errors) == (0, "")
-    assert re.search(r"stage2/block7/conv1\W+16×16×32\W+kernel 3×3×32×32\W+9,216\b", output)
+    assert re.search(r"stage2/block7/conv1 +16×16×32 +9,216 .* kernel 3×3×32×32", output)
     assert "853,018 parameters" in output
     assert "stage3/block9/conv2" in output
 
 
 def test_model_with_fields(call) -> None:
-    assert "269,722 parameters" in call("models", "resnet20")[1]
-    assert "272,474 parameters" in call("models", "resnet20", "shortcut=B")[1]
+    assert "269,722 parameters" in call("describe", "resnet20")[1]
+    assert "272,474 parameters" in call("describe", "resnet20", "shortcut=B")[1]
 
 
 def test_data(call) -> None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.extend import core
 from jax.interpreters import partial_eval
 
-from cnnjax.analysis.layers import unrolled
+from cnnjax.analysis.layers import trace
 
 
 def macs(function: Callable[..., Any], *arguments: Any) -> int:
@@ -35,30 +35,52 @@ def size(model: nn.Module, input_shape: Sequence[int]) -> tuple[int, int]:
     """Parameters of a network, auxiliary classifiers included, and MACs of :func:`forward`."""
     images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), _macs(_logits(model, variables, images)[0])
+
+
+def used(model: nn.Module, input_shape: Sequence[int]) -> int:
+    """Parameters that the logits depend on: those of auxiliary classifiers are not among them."""
+    images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    # Each leaf as a program's input, in the order of the tree.
+    marked = jax.tree_util.tree_map_with_path(lambda path, leaf: leaf.size * (path[0].key == "params"), variables)
+    inputs = _logits(model, variables, images)[1]
+    return sum(size for size, needed in zip(jax.tree.leaves(marked), inputs, strict=False) if needed)
+
+
+def _logits(model: nn.Module, variables: Any, images: Any) -> tuple[Any, list[bool]]:
+    """The program without what the logits do not need, and which inputs they do."""
     traced = jax.make_jaxpr(lambda *arguments: model.apply(*arguments)[0])(variables, images).jaxpr
-    needed, _ = partial_eval.dce_jaxpr(traced, [True])
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"])), _macs(needed)
+    return partial_eval.dce_jaxpr(traced, [True])
 
 
-def by_layer(model: nn.Module, input_shape: Sequence[int]) -> dict[str, int]:
-    """MACs of every convolution and matrix product of a network in evaluation, auxiliary classifiers included.
+def by_layer(model: nn.Module, input_shape: Sequence[int], count: Callable[[Any], int] | None = None) -> dict[str, int]:
+    """What every layer of a network costs in evaluation, auxiliary classifiers included.
 
     Args:
       model: the network.
       input_shape: ``[N, H, W, C]``.
+      count: of an operation of the traced program: :func:`products`, which is the default, or :func:`operations`.
 
     Returns:
-      Unstacked name of a layer, e.g. ``stage2/block7/conv1`` → MACs, in the order in which they are applied. What a layer
-      does several times is added.
+      Unstacked name of a module, e.g. ``stage2/block7/conv1`` → MACs or FLOPs, in the order in which they are applied; what
+      is done outside of all modules belongs to the tap that it leads to. What a layer does several times is added, and what
+      costs nothing is not there.
     """
-    model, _ = unrolled(model, {})
-    images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    traced = trace(model, input_shape)
+    taps = {id(var): name for name, var in traced.taps}
     found: dict[str, int] = {}
-    for place, count in _counted(jax.make_jaxpr(model.apply)(variables, images).jaxpr, ""):
-        # The first part is the network's class.
-        name = place.strip("/").partition("/")[2]
-        found[name] = found.get(name, 0) + count
+    loose = 0
+    for equation in traced.jaxpr.eqns:
+        for place, each in _counted([equation], "", count or products):
+            # The first part is the network's class; parts with a dot are methods of the module before.
+            if name := "/".join(part for part in place.strip("/").split("/")[1:] if "." not in part):
+                found[name] = found.get(name, 0) + each
+            else:
+                loose += each
+        for var in equation.outvars:
+            if loose and (name := taps.get(id(var), "")):
+                found[name], loose = found.get(name, 0) + loose, 0
     return found
 
 
@@ -77,11 +99,11 @@ def flops(function: Callable[..., Any], *arguments: Any) -> int:
 
 
 def _macs(jaxpr: Any) -> int:
-    return sum(count for _, count in _counted(jaxpr, ""))
+    return sum(count for _, count in _counted(jaxpr.eqns, "", products))
 
 
 def _flops(jaxpr: Any) -> int:
-    return sum(count for _, count in _counted(jaxpr, "", operations))
+    return sum(count for _, count in _counted(jaxpr.eqns, "", operations))
 
 
 def products(equation: Any) -> int:
@@ -131,9 +153,9 @@ _ARITHMETIC = (
 )
 
 
-def _counted(jaxpr: Any, place: str, count: Callable[[Any], int] = products) -> Iterator[tuple[str, int]]:
+def _counted(equations: Sequence[Any], place: str, count: Callable[[Any], int]) -> Iterator[tuple[str, int]]:
     """The scope of every operation that costs something, with what it costs."""
-    for equation in jaxpr.eqns:
+    for equation in equations:
         scope = f"{place}/{equation.source_info.name_stack}"
         if here := count(equation):
             yield scope, here
@@ -141,4 +163,4 @@ def _counted(jaxpr: Any, place: str, count: Callable[[Any], int] = products) -> 
         # What a windowed reduction does with two values is a program too, and counted with the window.
         bodies = () if equation.primitive.name.startswith("reduce") else core.jaxprs_in_params(equation.params)
         for body in bodies:
-            yield from ((inner, times * each) for inner, each in _counted(body, scope, count))
+            yield from ((inner, times * each) for inner, each in _counted(body.eqns, scope, count))

@@ -1,6 +1,7 @@
 """The layers of a network: names, output shapes, parameters."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -97,12 +98,17 @@ class Trace:
 
 
 def trace(model: nn.Module, input_shape: Sequence[int]) -> Trace:
-    """Traces a network, scanned stages block by block. Nothing is computed.
+    """Traces a network, scanned stages block by block. Nothing is computed, and the last few are kept.
 
     Args:
       model: the network; it returns its output and taps by name.
       input_shape: ``[N, H, W, C]``.
     """
+    return _trace(model, tuple(input_shape))
+
+
+@functools.lru_cache(maxsize=4)
+def _trace(model: nn.Module, input_shape: tuple[int, ...]) -> Trace:
     model, _ = unrolled(model, {})
     images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), images)

@@ -22,7 +22,7 @@ from jax.extend import core
 from cnnjax import errors
 from cnnjax.analysis.layers import trace
 
-COPIES = {"sgd": 2, "momentum": 3, "adam": 4}
+COPIES = {"sgd": 2, "sgd-momentum": 3, "adam": 4}
 """Optimiser → how many numbers it keeps for a parameter, the parameter and its gradient among them."""
 BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 MIB = 2**20
@@ -78,7 +78,7 @@ class Compiled:
         return self.arguments + self.temporary
 
 
-def training(parameters: int, values: int, optimizer: str = "momentum", dtype: str = "float32") -> Estimate:
+def training(parameters: int, values: int, optimizer: str = "sgd-momentum", dtype: str = "float32") -> Estimate:
     """The formula for training.
 
     Args:
@@ -96,16 +96,20 @@ def training(parameters: int, values: int, optimizer: str = "momentum", dtype: s
     return Estimate(parameters * COPIES[optimizer] * BYTES[dtype], 2 * values * BYTES[dtype])
 
 
-def inference(parameters: int, values: Sequence[int], dtype: str = "float32") -> Estimate:
-    """The formula without training: the parameters, and the two layers in a row that take most.
+def inference(parameters: int, values: int, dtype: str = "float32") -> Estimate:
+    """The formula without training: the parameters, and the two layers in a row that have most values.
 
     Args:
       parameters: of the network.
-      values: that one image has after each layer, its own in front.
+      values: of one image in these two.
       dtype: of :data:`BYTES`.
+
+    Raises:
+      UserError: an unknown type.
     """
-    pairs = zip(values, [*values[1:], 0], strict=True)
-    return Estimate(parameters * BYTES[dtype], max(sum(pair) for pair in pairs) * BYTES[dtype])
+    if dtype not in BYTES:
+        raise errors.unknown("type of numbers", dtype, BYTES)
+    return Estimate(parameters * BYTES[dtype], values * BYTES[dtype])
 
 
 def stored(model: nn.Module, input_shape: Sequence[int]) -> dict[str, int]:
@@ -127,7 +131,7 @@ def stored(model: nn.Module, input_shape: Sequence[int]) -> dict[str, int]:
     kept = {id(var) for name, var in traced.modules if name in traced.normalised}
     made = {id(var): equation for equation in traced.jaxpr.eqns for var in equation.outvars}
     dependent = {id(traced.images)}
-    named: list[tuple[str, Any]] = [*traced.taps, *traced.modules]
+    named: list[tuple[str, Any]] = [*traced.modules, *traced.taps]
 
     def origin(var: Any) -> Any:
         """The value whose place it takes."""
@@ -170,7 +174,7 @@ def _weighs(equation: Any) -> bool:
     )
 
 
-def compiled(model: nn.Module, input_shape: Sequence[int], optimizer: str = "momentum") -> Compiled:
+def compiled(model: nn.Module, input_shape: Sequence[int], optimizer: str = "sgd-momentum") -> Compiled:
     """Compiles a training step for this machine, and reads what that takes.
 
     The step: soft-max cross-entropy of the output, its gradients, new statistics, one step of the optimiser. Its memory is
@@ -185,7 +189,7 @@ def compiled(model: nn.Module, input_shape: Sequence[int], optimizer: str = "mom
     """
     if optimizer not in COPIES:
         raise errors.unknown("optimiser", optimizer, COPIES)
-    update = {"sgd": optax.sgd(0.1), "momentum": optax.sgd(0.1, 0.9), "adam": optax.adam(0.1)}[optimizer]
+    update = {"sgd": optax.sgd(0.1), "sgd-momentum": optax.sgd(0.1, 0.9), "adam": optax.adam(0.1)}[optimizer]
 
     def initial(images: jax.Array) -> tuple[Any, Any, Any]:
         variables = model.init(jax.random.key(0), images)

@@ -219,7 +219,7 @@ def _met(one: _Seen, other: _Seen, where: str) -> _Seen:
 
 def _layer(scope: str) -> str:
     """The module of a scope, whose first part is the network's class."""
-    return scope.strip("/").partition("/")[2] or "its end"
+    return "/".join(part for part in scope.strip("/").split("/")[1:] if "." not in part) or "its end"
 
 
 class _Reader:

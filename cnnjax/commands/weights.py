@@ -8,7 +8,7 @@ import sys
 
 from cnnjax import arguments, errors
 from cnnjax.commands import process
-from cnnjax.commands.models import fields
+from cnnjax.commands.describe import fields
 
 
 def add(command: process.Add) -> None:

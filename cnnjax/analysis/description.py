@@ -1,0 +1,76 @@
+"""A network layer by layer: shapes, parameters, operations, memory, and what part of the image it sees."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import flax.linen as nn
+import pandas
+
+from cnnjax.analysis import cost, memory, receptive_field
+from cnnjax.analysis.layers import layers, trace
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What there is to know of a network before it runs, for one image.
+
+    Attributes:
+      layers: one row a layer, in the order of the computation. Columns: ``layer``, its name; ``output``, shape of what it
+        puts out, without the batch; ``parameters``; ``macs`` and ``flops``, see `cnnjax.analysis.cost`; ``stored``, values
+        that stay for the gradients, see `cnnjax.analysis.memory`; ``field``, pixels of the image that a place sees along
+        the height (missing: all of them), ``stride``, ``padding``, see `cnnjax.analysis.receptive_field`; ``shapes`` of
+        its parameters.
+      parameters: of the network.
+      used: those of them that the logits depend on.
+      macs: for the logits.
+      flops: in evaluation, auxiliary classifiers included.
+      stored: values.
+      inference: values in the two layers in a row that have most, the images among them.
+    """
+
+    layers: pandas.DataFrame
+    parameters: int
+    used: int
+    macs: int
+    flops: int
+    stored: int
+    inference: int
+
+
+def describe(model: nn.Module, input_shape: Sequence[int]) -> Description:
+    """Describes a network. Nothing is computed.
+
+    Args:
+      model: the network.
+      input_shape: height, width, channels.
+    """
+    shape = (1, *input_shape)
+    traced = trace(model, shape)
+    fields = receptive_field.fields(model, shape)
+    outputs = {name: tuple(var.aval.shape[1:]) for name, var in (*traced.modules, *traced.taps)}
+    parameters = {layer.name: layer.parameters for layer in layers(model, shape)}
+    macs, flops = cost.by_layer(model, shape), cost.by_layer(model, shape, cost.operations)
+    stored = memory.stored(model, shape)
+    taps = {name for name, _ in traced.taps}
+    rows = []
+    for name, field in fields.items():
+        shapes = parameters.get(name, {})
+        counts = [sum(map(math.prod, shapes.values())), *(found.get(name, 0) for found in (macs, flops, stored))]
+        if any(counts) or name in taps:
+            axis = field.height
+            seen = None if axis.size is None or axis.problem else axis.size
+            rows.append((name, outputs[name], *counts, seen, axis.stride, axis.padding, shapes))
+    columns = ("layer", "output", "parameters", "macs", "flops", "stored", "field", "stride", "padding", "shapes")
+    table = pandas.DataFrame(rows, columns=columns).astype({"field": "Int64"})
+    sizes = [shape[1] * shape[2] * shape[3], *stored.values()]
+    count, products = cost.size(model, shape)
+    return Description(
+        layers=table,
+        parameters=count,
+        used=cost.used(model, shape),
+        macs=products,
+        flops=int(table["flops"].sum()),
+        stored=int(table["stored"].sum()),
+        inference=max(map(sum, zip(sizes, [*sizes[1:], 0], strict=True))),
+    )
