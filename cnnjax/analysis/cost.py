@@ -60,12 +60,13 @@ def by_layer(model: nn.Module, input_shape: Sequence[int], count: Callable[[Any]
     Args:
       model: the network.
       input_shape: ``[N, H, W, C]``.
-      count: of an operation of the traced program: :func:`products`, which is the default, or :func:`operations`.
+      count: of an operation of the traced program: :func:`products`, which is the default, :func:`operations` or
+        :func:`outputs`.
 
     Returns:
-      Unstacked name of a module, e.g. ``stage2/block7/conv1`` → MACs or FLOPs, in the order in which they are applied; what
-      is done outside of all modules belongs to the tap that it leads to. What a layer does several times is added, and what
-      costs nothing is not there.
+      Unstacked name of a module, e.g. ``stage2/block7/conv1`` → MACs, FLOPs or values, in the order in which they are
+      applied; what is done outside of all modules belongs to the tap that it leads to. What a layer does several times is
+      added, and what costs nothing is not there.
     """
     traced = trace(model, input_shape)
     taps = {id(var): name for name, var in traced.taps}
@@ -130,6 +131,11 @@ def operations(equation: Any) -> int:
     if name in ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"):
         return equation.invars[0].aval.size
     return 2 * products(equation)
+
+
+def outputs(equation: Any) -> int:
+    """The values that a convolution or a matrix product puts out: what timm and fvcore call a network's activations."""
+    return equation.outvars[0].aval.size if products(equation) else 0
 
 
 _ARITHMETIC = (

@@ -1,0 +1,139 @@
+"""Memory: the sources' worked examples, what others publish, and what the compiler says."""
+
+import flax.linen as nn
+import jax
+import pytest
+
+from cnnjax import errors, models
+from cnnjax.analysis import cost, description, memory
+from cnnjax.analysis.memory import MIB
+from cnnjax.nn.conv import Conv
+
+
+class Layer(nn.Module):
+    """One convolution of the sources' worked example: 200 maps of 150 × 100 from 5 × 5 windows of three channels."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        maps = Conv(200, (5, 5), padding=((2, 2), (2, 2)), use_bias=True, name="conv")(images)
+        return maps, {"conv": maps}
+
+
+def test_a_worked_example():
+    """Géron 2019, chapter 14: 15,200 parameters, 225 million products, 12 MB an image, 1.2 GB for a hundred."""
+    found = description.describe(Layer(), (150, 100, 3))
+    assert (found.parameters, found.macs, found.stored) == (15_200, 225_000_000, 3_000_000)
+    estimate = memory.training(found.parameters, found.stored)
+    assert (estimate.total(100) - estimate.model) // 2 == 1_200_000_000
+    assert memory.inference(found.parameters, found.inference).image == 4 * (3_000_000 + 150 * 100 * 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "copies"),
+    [
+        ("resnet50", {"sgd": 195.0, "sgd-momentum": 292.5, "adam": 390.0}),
+        ("alexnet", {"sgd": 465.1, "sgd-momentum": 697.7, "adam": 930.3}),
+        ("vgg16", {"sgd": 1055.6, "sgd-momentum": 1583.4, "adam": 2111.2}),
+    ],
+)
+def test_copies_of_the_parameters(name, copies):
+    """In MiB, from parameter counts of 25,557,032, 60,965,224 and 138,357,544 by hand."""
+    parameters = {"resnet50": 25_557_032, "alexnet": 60_965_224, "vgg16": 138_357_544}[name]
+    for optimizer, expected in copies.items():
+        assert memory.training(parameters, 1, optimizer).model / MIB == pytest.approx(expected, abs=0.06)
+    assert memory.training(parameters, 1, "adam", "bfloat16").model == 4 * 2 * parameters
+
+
+# "feature memory" in albanie/convnet-burden, MiB for one image; its AlexNet has no local response normalisation.
+BURDEN = {"vgg16": 58, "vgg19": 63, "googlenet": 26, "resnet50": 103, "resnet101": 155, "resnet152": 219}
+
+
+@pytest.mark.parametrize("name", BURDEN)
+def test_stored_values_are_those_of_a_published_table(name):
+    model = models.create(name)
+    values = memory.stored(model, (1, *model.input_shape))
+    assert round(sum(values.values()) * 4 / MIB) == BURDEN[name]
+
+
+def test_stored_values_of_alexnet():
+    """By hand: convolutions, pools, fully connected layers; its two local normalisations are values of their own."""
+    values = memory.stored(models.create("alexnet"), (2, 227, 227, 3))
+    maps = {"conv1": 55 * 55 * 96, "conv2": 27 * 27 * 256, "conv3": 13 * 13 * 384, "conv4": 13 * 13 * 384}
+    maps |= {"conv5": 13 * 13 * 256, "pool1": 27 * 27 * 96, "pool2": 13 * 13 * 256, "pool5": 6 * 6 * 256}
+    maps |= {"lrn1": 55 * 55 * 96, "lrn2": 27 * 27 * 256, "fc6": 4096, "fc7": 4096, "fc8": 1000}
+    assert values == {name: 2 * size for name, size in maps.items()}
+    image = sum(size for name, size in maps.items() if not name.startswith("lrn"))
+    assert round(image * 4 / MIB) == 3  # convnet-burden
+
+
+def test_stored_values_of_a_residual_block():
+    """Two convolutions, two normalisations and the sum; activations take their places."""
+    values = memory.stored(models.create("resnet_cifar", depth=8, width=2, shortcut="A"), (1, 8, 8, 3))
+    block = {name: size for name, size in values.items() if name.startswith("stage1")}
+    assert block == {f"stage1/block1{layer}": 8 * 8 * 2 for layer in ("/conv1", "/norm1", "/conv2", "/norm2", "")}
+    assert values["global_pool"] == 8
+
+
+# timm's benchmark table, millions of values that convolutions and matrix products put out.
+ACTIVATIONS = {
+    "vgg11": 7.44,
+    "vgg16": 13.56,
+    "vgg19": 14.86,
+    "resnet18": 2.48,
+    "resnet34": 3.74,
+    "resnet50": 11.11,
+    "resnet101": 16.23,
+    "inception_v3": 8.97,
+    "inception_v4": 15.09,
+    "xception": 35.83,
+}
+
+OF_TIMM = {
+    "resnet18": {"shortcut": "B"},
+    "resnet34": {"shortcut": "B"},
+    "resnet50": {"stride_on": "3x3"},
+    "resnet101": {"stride_on": "3x3"},
+    "inception_v3": {"auxiliary": False},
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_timms(name):
+    model = models.create(name, **OF_TIMM.get(name, {}))
+    found = cost.by_layer(model, (1, *model.input_shape), cost.outputs)
+    assert sum(found.values()) / 1e6 == pytest.approx(ACTIVATIONS[name], abs=0.006)
+
+
+def test_largest_batch():
+    estimate = memory.Estimate(model=100 * MIB, image=3 * MIB)
+    assert estimate.largest(400 * MIB) == 100
+    assert estimate.total(100) == 400 * MIB
+    with pytest.raises(errors.UserError, match="102 MiB are too few: the parameters take 100, and an image 3"):
+        estimate.largest(102 * MIB)
+
+
+def test_what_is_unknown():
+    with pytest.raises(errors.UserError, match="unknown optimiser 'adm'; did you mean adam"):
+        memory.training(1, 1, "adm")
+    with pytest.raises(errors.UserError, match="unknown type of numbers 'float8'"):
+        memory.training(1, 1, dtype="float8")
+    with pytest.raises(errors.UserError, match="unknown type of numbers 'int'"):
+        memory.inference(1, 1, "int")
+    with pytest.raises(errors.UserError, match="unknown optimiser"):
+        memory.compiled(models.create("resnet20"), (1, 32, 32, 3), "momentum")
+
+
+def test_what_is_compiled():
+    """Arguments by hand: parameters twice (the optimiser's too), statistics, images, labels, a key. FLOPs: about six a MAC."""
+    model, batch = models.create("resnet_cifar", depth=8, width=8, shortcut="A", scan=False), 16
+    found = memory.compiled(model, (batch, 32, 32, 3))
+    variables = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), "float32"))
+    parameters, statistics = (
+        sum(leaf.size for leaf in jax.tree.leaves(variables[each])) for each in ("params", "batch_stats")
+    )
+    inputs = batch * 32 * 32 * 3 + batch
+    assert 0 <= found.arguments - 4 * (2 * parameters + statistics + inputs) <= 4096
+    assert found.total == found.arguments + found.temporary
+    assert found.temporary > 0
+    macs = batch * cost.forward(model, (1, 32, 32, 3))
+    assert 5 * macs < found.flops < 8 * macs
