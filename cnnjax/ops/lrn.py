@@ -1,5 +1,7 @@
 """Local response normalisation."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,8 +22,8 @@ def across_channels(
     """
     window = (1,) * (x.ndim - 1) + (size,)
     below = size // 2
-    edges = [(0, 0)] * (x.ndim - 1) + [(below, size - 1 - below)]
-    return _normalise(x, window, edges, k, alpha / size if mean else alpha, beta)
+    edges = ((0, 0),) * (x.ndim - 1) + ((below, size - 1 - below),)
+    return local_response_normalisation(x, window, edges, k, alpha / size if mean else alpha, beta)
 
 
 def within_channel(x: jax.Array, size: int = 3, alpha: float = 5e-5, beta: float = 0.75) -> jax.Array:
@@ -30,12 +32,14 @@ def within_channel(x: jax.Array, size: int = 3, alpha: float = 5e-5, beta: float
     The defaults are those of the SPP authors' ZF-5. Beyond the map the squares are zero, and are counted.
     """
     window, below = (1, size, size, 1), size // 2
-    edges = [(0, 0), (below, size - 1 - below), (below, size - 1 - below), (0, 0)]
-    return _normalise(x, window, edges, 1.0, alpha / size**2, beta)
+    edges = ((0, 0), (below, size - 1 - below), (below, size - 1 - below), (0, 0))
+    return local_response_normalisation(x, window, edges, 1.0, alpha / size**2, beta)
 
 
-def _normalise(
-    x: jax.Array, window: tuple[int, ...], edges: list[tuple[int, int]], k: float, alpha: float, beta: float
+# A function with a name in the traced program: `cnnjax.analysis.deconvnet` finds it there.
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def local_response_normalisation(
+    x: jax.Array, window: tuple[int, ...], edges: tuple[tuple[int, int], ...], k: float, alpha: float, beta: float
 ) -> jax.Array:
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     # The zero is NumPy's: one that is traced hides from JAX that this is a sum, which it then cannot differentiate.
