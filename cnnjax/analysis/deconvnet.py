@@ -24,9 +24,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
 
 from cnnjax import errors
+from cnnjax.analysis import program
 from cnnjax.analysis.layers import named, unrolled
 
 Rule = Callable[[jax.Array], jax.Array]
@@ -134,36 +134,16 @@ def _run(rule: Rule | None) -> Callable[..., tuple[jax.Array, Callable[[jax.Arra
 def replaced(function: Callable[[jax.Array], jax.Array], rule: Rule) -> Callable[[jax.Array], jax.Array]:
     """The same function with a rule for its rectifiers, and with what normalises over channels skipped on the way down."""
 
+    def instead(equation: Any, inputs: Sequence[Any]) -> list[Any]:
+        name = program.called(equation)
+        if name == _RECTIFIER:
+            return [rule(inputs[0])]
+        outputs = program.apply(equation, inputs)
+        return [_skip(outputs[0], inputs[0])] if name == _NORMALISATION else outputs
+
     def run(x: jax.Array) -> jax.Array:
         closed = jax.make_jaxpr(function)(x)
-        return _evaluate(closed.jaxpr, closed.consts, [x], rule)[0]
+        found: jax.Array = program.run(closed.jaxpr, closed.consts, [x], instead)[0]
+        return found
 
     return run
-
-
-def _called(equation: Any) -> str:
-    """What the function is called that is called here. A custom derivative around it has no name of its own."""
-    bodies = list(core.jaxprs_in_params(equation.params))
-    if "name" not in equation.params and len(bodies) == 1 and len(bodies[0].eqns) == 1:
-        return _called(bodies[0].eqns[0])
-    return str(equation.params.get("name", ""))
-
-
-def _evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any], rule: Rule) -> list[Any]:
-    known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *arguments], strict=True))
-
-    def value(var: Any) -> Any:
-        return var.val if isinstance(var, core.Literal) else known[var]
-
-    for equation in jaxpr.eqns:
-        inputs = [value(var) for var in equation.invars]
-        called = _called(equation)
-        if called == _RECTIFIER:
-            outputs = [rule(inputs[0])]
-        else:
-            found = equation.primitive.bind(*inputs, **equation.primitive.get_bind_params(equation.params))
-            outputs = list(found) if equation.primitive.multiple_results else [found]
-            if called == _NORMALISATION:
-                outputs = [_skip(outputs[0], inputs[0])]
-        known |= dict(zip(equation.outvars, outputs, strict=True))
-    return [value(var) for var in jaxpr.outvars]
