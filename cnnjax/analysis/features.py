@@ -1,0 +1,237 @@
+"""What the features of a layer respond to: the strongest activations in a set, invariance, neighbours, and first filters."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas
+from scipy import ndimage
+
+from cnnjax import errors
+from cnnjax.analysis.layers import named, unrolled
+from cnnjax.analysis.receptive_field import Field
+
+
+def strongest(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    batches: Iterable[jax.Array],
+    name: str,
+    channels: Sequence[int] | None = None,
+    count: int = 9,
+) -> pandas.DataFrame:
+    """The images in which each feature is strongest, each image once. Zeiler & Fergus 2013, §3.1 and Fig. 2.
+
+    Args:
+      model: the network, in evaluation.
+      variables: of it.
+      batches: preprocessed images ``[N, H, W, C]``.
+      name: of a tap or module.
+      channels: which features; ``None``: all.
+      count: images for each feature.
+
+    Returns:
+      Columns ``channel``, ``rank`` (from 0), ``image`` (its number in the batches), ``y``, ``x`` (place in the map, 0 where
+      there is none) and ``activation``. Of equal activations the earlier image comes first.
+
+    Raises:
+      UserError: no such layer or feature, no image, or a number below 1.
+    """
+    if count < 1:
+        raise errors.UserError(f"at least one image is asked for, not {count}")
+    peaks, places = [], []
+    ask, width = _asker(model, variables, name), 0
+    for images in batches:
+        maps = np.asarray(ask(images))
+        maps = maps[:, None, None] if maps.ndim == 2 else maps
+        if maps.ndim != 4:
+            raise errors.UserError(f"{name} has no map and no vector of features: its shape is {maps.shape[1:]}")
+        width = maps.shape[2]
+        flat = maps.reshape(len(maps), -1, maps.shape[-1])
+        peaks.append(flat.max(1))
+        places.append(flat.argmax(1))
+    if not peaks:
+        raise errors.UserError("there is no image to look for the strongest activations in")
+    peak, place = np.concatenate(peaks), np.concatenate(places)
+    chosen = range(peak.shape[1]) if channels is None else channels
+    if odd := [each for each in chosen if not 0 <= each < peak.shape[1]]:
+        raise errors.UserError(f"{name} has no feature {odd[0]}; they are numbered 0 to {peak.shape[1] - 1}")
+    rows = []
+    for channel in chosen:
+        order = np.argsort(-peak[:, channel], kind="stable")[:count]
+        for rank, image in enumerate(order):
+            y, x = divmod(int(place[image, channel]), width)
+            rows.append((channel, rank, int(image), y, x, float(peak[image, channel])))
+    return pandas.DataFrame(rows, columns=("channel", "rank", "image", "y", "x", "activation"))
+
+
+def patch(image: np.ndarray, field: Field, y: int, x: int, fill: float = 0.0) -> np.ndarray:
+    """The part of an image that the feature at (y, x) sees; what lies beyond the edges is ``fill``.
+
+    Args:
+      image: ``[H, W, C]``.
+      field: of the layer, see `cnnjax.analysis.receptive_field`.
+      y, x: place in its map.
+      fill: value of padding.
+
+    Raises:
+      UserError: there is no such place or no window.
+    """
+    (top, bottom), (left, right) = field.window(y, x)
+    height, width = image.shape[:2]
+    found = np.full((bottom - top, right - left, image.shape[2]), fill, image.dtype)
+    rows, columns = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
+    found[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[rows, columns]
+    return found
+
+
+def _shift(image: np.ndarray, amount: float) -> np.ndarray:
+    return ndimage.shift(image, (amount, 0, 0), order=1, mode="nearest")
+
+
+def _scale(image: np.ndarray, amount: float) -> np.ndarray:
+    """About the middle, with what comes in repeating the edge."""
+    middle = (np.array(image.shape) - 1) / 2
+    factors = np.array([1 / amount, 1 / amount, 1.0])
+    return ndimage.affine_transform(image, factors, middle - factors * middle, order=1, mode="nearest")
+
+
+def _rotate(image: np.ndarray, amount: float) -> np.ndarray:
+    return ndimage.rotate(image, amount, axes=(0, 1), reshape=False, order=1, mode="nearest")
+
+
+TRANSFORMS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "translation": _shift,
+    "scale": _scale,
+    "rotation": _rotate,
+}
+"""Name → (image ``[H, W, C]``, pixels downwards, a factor, or degrees) → image, between pixels by linear interpolation."""
+
+
+def invariance(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    images: np.ndarray,
+    labels: Sequence[int],
+    transform: str,
+    amounts: Sequence[float],
+    names: Sequence[str],
+) -> pandas.DataFrame:
+    """How far features move, and what becomes of the class, when an image is moved. Zeiler & Fergus 2013, §4.1 and Fig. 5.
+
+    Args:
+      model: the network, in evaluation.
+      variables: of it.
+      images: preprocessed, ``[N, H, W, C]``.
+      labels: class of each.
+      transform: of :data:`TRANSFORMS`.
+      amounts: pixels, factors or degrees.
+      names: of taps or modules.
+
+    Returns:
+      One row an image and amount: ``image``, ``amount``, ``probability`` of its class, and for each name the Euclidean
+      distance of the features from those of the image as it is.
+
+    Raises:
+      UserError: no such transform or layer, a factor that is not positive, or a class that there is not.
+    """
+    if transform not in TRANSFORMS:
+        raise errors.unknown("transform", transform, TRANSFORMS)
+    if transform == "scale" and min(amounts) <= 0:
+        raise errors.UserError(f"a factor of scale is positive, not {min(amounts)}")
+    model, variables = unrolled(model, variables)
+
+    @jax.jit
+    def ask(images: jax.Array, variables: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        found = named(model, variables, images)
+        for name in names:
+            if name not in found:
+                raise errors.unknown("tap", name, found)
+        logits: Any = model.apply(variables, images)[0]
+        return jax.nn.softmax(logits), {name: found[name].reshape(len(images), -1) for name in names}
+
+    rows = []
+    for number, (image, label) in enumerate(zip(np.asarray(images), labels, strict=True)):
+        moved = np.stack([image, *(TRANSFORMS[transform](image, amount) for amount in amounts)])
+        chances, found = ask(jnp.asarray(moved, image.dtype), variables)
+        if not 0 <= label < chances.shape[1]:
+            raise errors.UserError(f"there is no class {label}; they are numbered 0 to {chances.shape[1] - 1}")
+        distances = {name: np.linalg.norm(np.asarray(each[1:] - each[:1]), axis=1) for name, each in found.items()}
+        for place, amount in enumerate(amounts):
+            row = {"image": number, "amount": amount, "probability": float(chances[1 + place, label])}
+            rows.append(row | {name: float(each[place]) for name, each in distances.items()})
+    return pandas.DataFrame(rows)
+
+
+def neighbours(features: np.ndarray, queries: np.ndarray, count: int = 5) -> np.ndarray:
+    """The nearest in feature space, by Euclidean distance. Krizhevsky et al. 2012, §6.1, Fig. 4.
+
+    Args:
+      features: ``[N, ...]``, of the images that are looked among.
+      queries: ``[M, ...]``.
+      count: neighbours of each query.
+
+    Returns:
+      int ``[M, count]``, the nearest first.
+
+    Raises:
+      UserError: there are not so many, or the shapes differ.
+    """
+    if not 1 <= count <= len(features) or features.shape[1:] != queries.shape[1:]:
+        raise errors.UserError(
+            f"{count} neighbours among {len(features)} of shape {features.shape[1:]} for one of {queries.shape[1:]}"
+        )
+    flat, asked = (each.reshape(len(each), -1).astype(np.float64) for each in (features, queries))
+    distances = (asked**2).sum(1)[:, None] - 2 * asked @ flat.T + (flat**2).sum(1)
+    return np.argsort(distances, axis=1, kind="stable")[:, :count]
+
+
+@dataclasses.dataclass(frozen=True)
+class Filters:
+    """The filters of a first layer.
+
+    Attributes:
+      energy: root mean square of each, ``[maps]``.
+      frequency: where the energy of each lies on average, in cycles a pixel, ``[maps]``; the highest is about 0.5.
+      dead: those with less than a hundredth of the largest energy.
+      aliased: those, not dead, whose mean frequency is above what the stride can carry, 1 / (2 · stride).
+    """
+
+    energy: np.ndarray
+    frequency: np.ndarray
+    dead: np.ndarray
+    aliased: np.ndarray
+
+
+def filters(kernel: np.ndarray, stride: int) -> Filters:
+    """Dead filters, and filters of frequencies that a stride folds. Zeiler & Fergus 2013, §4.1: both in AlexNet's first layer.
+
+    Args:
+      kernel: ``[h, w, channels, maps]``.
+      stride: of the layer.
+    """
+    kernel = np.asarray(kernel, np.float64)
+    energy = np.sqrt((kernel**2).mean((0, 1, 2)))
+    power = (np.abs(np.fft.fft2(kernel, axes=(0, 1))) ** 2).sum(2)
+    radius = np.hypot(np.fft.fftfreq(kernel.shape[0])[:, None], np.fft.fftfreq(kernel.shape[1])[None])
+    total = power.sum((0, 1))
+    frequency = (power * radius[..., None]).sum((0, 1)) / np.where(total > 0, total, 1)
+    dead = energy < energy.max() / 100
+    return Filters(energy, frequency, dead, (frequency > 1 / (2 * stride)) & ~dead)
+
+
+def _asker(model: nn.Module, variables: Mapping[str, Any], name: str) -> Callable[[jax.Array], jax.Array]:
+    model, variables = unrolled(model, variables)
+
+    @jax.jit
+    def ask(images: jax.Array, variables: Any) -> jax.Array:
+        found = named(model, variables, images)
+        if name not in found:
+            raise errors.unknown("tap", name, found)
+        return found[name]
+
+    return lambda images: ask(images, variables)

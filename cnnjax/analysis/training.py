@@ -1,0 +1,196 @@
+"""What training does to a network: gradients by depth, dead rectifiers, changes of weights, the loss between two networks."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pandas
+
+from cnnjax import errors
+from cnnjax.analysis.layers import named, unrolled
+from cnnjax.nn import stacking
+
+Batches = Iterable[tuple[jax.Array, jax.Array]]
+
+
+def gradients(model: nn.Module, variables: Mapping[str, Any], images: jax.Array, labels: jax.Array) -> pandas.DataFrame:
+    """How strong the loss's gradient is in each layer, in training without dropout.
+
+    He et al. 2015, §4.1: in plain networks with batch normalisation it does not vanish.
+
+    Args:
+      model: the network.
+      variables: of it.
+      images: preprocessed, ``[N, H, W, C]``.
+      labels: int ``[N]``.
+
+    Returns:
+      One row a kernel, in the order in which they are applied: ``layer``, its unstacked name; ``gradient``, the norm of
+      the gradient of the mean soft-max cross-entropy; ``weight``, the norm of the kernel; ``ratio`` of the two.
+    """
+    changed: dict[str, Any] = {"dropout": 0.0, "auxiliary_dropout": 0.0}
+    model = model.clone(**{name: value for name, value in changed.items() if hasattr(model, name)})
+    rest = {name: value for name, value in variables.items() if name != "params"}
+
+    @jax.jit
+    @jax.grad
+    def gradient(params: Any) -> jax.Array:
+        output, _ = model.apply({"params": params, **rest}, images, train=True, mutable=["batch_stats"])
+        logits: Any = output[0]
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    found = stacking.names(stacking.unstack(gradient(variables["params"])))
+    weights = stacking.names(stacking.unstack(variables["params"]))
+    rows = []
+    for path, kernel in weights.items():
+        layer, _, name = path.rpartition("/")
+        if name == "kernel":
+            norms = [float(jnp.linalg.norm(each.astype(jnp.float32).ravel())) for each in (found[path], kernel)]
+            rows.append((layer, *norms, norms[0] / norms[1] if norms[1] else float("nan")))
+    return pandas.DataFrame(rows, columns=("layer", "gradient", "weight", "ratio"))
+
+
+def dead(model: nn.Module, variables: Mapping[str, Any], batches: Iterable[jax.Array]) -> pandas.DataFrame:
+    """Features that are zero for every image and at every place: rectifiers that nothing gets through.
+
+    Args:
+      model: the network, in evaluation.
+      variables: of it.
+      batches: preprocessed images ``[N, H, W, C]``.
+
+    Returns:
+      One row a tap whose values are never negative, as rectified ones are: ``layer``, ``features``, ``dead``, and ``share``.
+
+    Raises:
+      UserError: there is no batch.
+    """
+    model, variables = unrolled(model, variables)
+
+    @jax.jit
+    def extremes(images: jax.Array, variables: Any) -> dict[str, tuple[jax.Array, jax.Array]]:
+        taps: Any = model.apply(variables, images)[1]
+        flat = {name: each.reshape(-1, each.shape[-1]) for name, each in taps.items()}
+        return {name: (each.min(0), each.max(0)) for name, each in flat.items()}
+
+    least: dict[str, np.ndarray] = {}
+    most: dict[str, np.ndarray] = {}
+    for images in batches:
+        for name, (low, high) in extremes(images, variables).items():
+            least[name] = np.minimum(least.get(name, np.inf), np.asarray(low, np.float64))
+            most[name] = np.maximum(most.get(name, -np.inf), np.asarray(high, np.float64))
+    if not least:
+        raise errors.UserError("there is no batch to look for dead features in")
+    rows = [
+        (name, len(high), int((high == 0).sum()), float((high == 0).mean()))
+        for name, high in most.items()
+        if (least[name] >= 0).all()
+    ]
+    return pandas.DataFrame(rows, columns=("layer", "features", "dead", "share"))
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> pandas.DataFrame:
+    """How far each parameter has moved between two states of a network, e.g. two checkpoints of a run.
+
+    Args:
+      before, after: trees of parameters.
+
+    Returns:
+      One row a parameter: ``parameter``, its unstacked name; ``norm`` before; ``change``, the norm of the difference; and
+      their ``ratio``.
+
+    Raises:
+      UserError: they are of different networks.
+    """
+    old, new = (stacking.names(stacking.unstack(dict(each))) for each in (before, after))
+    shapes = [{name: leaf.shape for name, leaf in each.items()} for each in (old, new)]
+    if shapes[0] != shapes[1]:
+        odd = sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[0]
+        raise errors.UserError(f"these are parameters of different networks: {odd[0]} of shape {odd[1]} is only in one")
+    rows = []
+    for name, leaf in old.items():
+        start = np.asarray(leaf, np.float64).ravel()
+        norm, change = np.linalg.norm(start), np.linalg.norm(np.asarray(new[name], np.float64).ravel() - start)
+        rows.append((name, float(norm), float(change), float(change / norm) if norm else float("nan")))
+    return pandas.DataFrame(rows, columns=("parameter", "norm", "change", "ratio"))
+
+
+def along_line(
+    model: nn.Module,
+    one: Mapping[str, Any],
+    other: Mapping[str, Any],
+    batches: Callable[[], Batches],
+    shares: Sequence[float],
+) -> pandas.DataFrame:
+    """Loss and error on the straight line between two networks' weights. Goodfellow et al. 2014, arXiv 1412.6544.
+
+    Statistics of batch normalisation are mixed as the weights are.
+
+    Args:
+      model: the network, in evaluation.
+      one, other: variables of it.
+      batches: gives preprocessed images ``[N, H, W, C]`` and labels ``[N]``, anew for each place on the line.
+      shares: places; 0 is ``one``, 1 is ``other``.
+
+    Returns:
+      Columns ``share``, ``loss`` (mean soft-max cross-entropy) and ``error``.
+
+    Raises:
+      UserError: there is no example, or the variables are of different networks.
+    """
+    if jax.tree.map(jnp.shape, dict(one)) != jax.tree.map(jnp.shape, dict(other)):
+        raise errors.UserError("these are variables of different networks: between them there is no line")
+
+    @jax.jit
+    def sums(variables: Any, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+        logits: Any = model.apply(variables, images)[0]
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.sum(), (logits.argmax(-1) != labels).sum()
+
+    rows = []
+    for share in shares:
+        mixed = jax.tree.map(lambda a, b, s=share: (1 - s) * a + s * b, dict(one), dict(other))
+        loss, wrong, count = 0.0, 0, 0
+        for images, labels in batches():
+            found = sums(mixed, images, labels)
+            loss, wrong, count = loss + float(found[0]), wrong + int(found[1]), count + len(labels)
+        if not count:
+            raise errors.UserError("there is no example to take the loss of")
+        rows.append((share, loss / count, wrong / count))
+    return pandas.DataFrame(rows, columns=("share", "loss", "error"))
+
+
+def activations(
+    model: nn.Module, variables: Mapping[str, Any], batches: Iterable[jax.Array], names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """All values of some layers, for histograms of them over training.
+
+    Args:
+      model: the network, in evaluation.
+      variables: of it.
+      batches: preprocessed images ``[N, H, W, C]``.
+      names: of taps or modules.
+
+    Returns:
+      Name → float32 ``[N, ...]``.
+
+    Raises:
+      UserError: no such layer, or no batch.
+    """
+    model, variables = unrolled(model, variables)
+
+    @jax.jit
+    def ask(images: jax.Array, variables: Any) -> dict[str, jax.Array]:
+        found = named(model, variables, images)
+        for name in names:
+            if name not in found:
+                raise errors.unknown("tap", name, found)
+        return {name: found[name] for name in names}
+
+    seen = [ask(images, variables) for images in batches]
+    if not seen:
+        raise errors.UserError("there is no batch to take activations of")
+    return {name: np.concatenate([np.asarray(each[name], np.float32) for each in seen]) for name in names}
