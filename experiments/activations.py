@@ -6,7 +6,8 @@ cnnjax run experiments/activations.py --scale cifar10    # the paper's set and n
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale, product
 
-# The paper chooses the rate of each network for itself, as fast as it goes; here each activation has three.
+# The paper chooses the rate of each network for itself, as fast as it goes; here each activation has three, and plays its role
+# with the largest of these that does not diverge.
 ARMS = product(
     activation={name: {"model.activation": name} for name in ("relu", "tanh", "sigmoid", "identity")},
     rate={f"lr{rate}": {"schedule.learning_rate": rate} for rate in (0.003, 0.01, 0.03)},

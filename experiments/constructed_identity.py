@@ -51,6 +51,7 @@ experiment = Experiment(
             "train/loss",
             {"plain20": 1, "plain56-built": -1},
             above=-1e-9,
+            exact=True,
             paper="§1: a solution by construction, the added layers identity mappings.",
         ),
         Claim(
@@ -58,6 +59,7 @@ experiment = Experiment(
             "train/loss",
             {"plain56-built": 1, "plain20": -1},
             above=-1e-9,
+            exact=True,
             paper="As above.",
         ),
         Claim(
@@ -71,6 +73,7 @@ experiment = Experiment(
             "train/loss",
             {"residual20": 1, "residual56-built": -1},
             above=-1e-9,
+            exact=True,
             paper="§3.1: the weights of a branch driven to zero make it an identity.",
         ),
         Claim(

@@ -23,7 +23,7 @@ experiment = Experiment(
             roles=ROLES,
             seeds=range(5),
             note=(
-                "8×8 digits, 15 epochs. ResNet-20 makes nine errors on 360 test images: there is little for depth to gain, and "
+                "8×8 digits, 15 epochs. ResNet-20 errs on about ten of 360 test images: there is little for depth to gain, and "
                 "within so few steps a deeper network is less trained. 110 layers start at a tenth of the rate for an epoch, "
                 "as the paper's do for 400 steps."
             ),

@@ -26,7 +26,7 @@ experiment = Experiment(
             overrides={"model.shortcut": "none"},
             note=(
                 "A plain network of 20 layers (the CIFAR family without shortcuts) on 8×8 digits, 15 epochs. Gaussian: a "
-                "standard deviation of 0.01 everywhere, as VGG's A begins."
+                "standard deviation of 0.01 everywhere, as VGG's A is taken to begin (the paper prints a variance of 0.01)."
             ),
         ),
     },
@@ -42,7 +42,7 @@ experiment = Experiment(
             "Without normalisation Glorot's ends with a higher training error than He's.",
             "train/error",
             {"plain-glorot": 1, "plain-he": -1},
-            paper="He et al., Fig. 3: with 30 layers Glorot's stalls and He's converges; with 22 both converge, He's sooner.",
+            paper="He et al.: of 30 layers Glorot's stall and He's converge (Fig. 3); of 22 both do, He's sooner (Fig. 2).",
         ),
         Claim(
             "With normalisation the Gaussian is no worse in training than He's (by more than five points).",

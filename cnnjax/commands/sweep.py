@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
     process.leave_devices_to_workers()
     from rich.console import Console
 
-    from cnnjax.sweep import ensembles, experiment, plan, report, runner, summary
+    from cnnjax.sweep import ensembles, experiment, measures, plan, report, runner, summary
     from cnnjax.sweep.verdict import INCONCLUSIVE
     from cnnjax.train.loop import EXIT_INTERRUPTED, Interrupted
 
@@ -66,6 +66,7 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
         given = seeds if most else options.seeds
         sweep = plan.make(asked, options.scale, given, settings, options.runs, looks)
         if options.dry_run:
+            measures.check_claims(asked.claims)
             console.print(_dry_run(sweep))
             return process.EXIT_OK
         try:

@@ -11,7 +11,7 @@ from cnnjax.sweep import experiment, plan, store, words
 from cnnjax.sweep.experiment import Claim, Experiment
 from cnnjax.sweep.outcome import Outcome, current, summarise
 
-NOT_RUN = "not run"
+NOT_RUN, UNJUDGED = "not run", "cannot be judged"
 CONDITIONS = {"jax": "packages.jax", "flax": "packages.flax", "on": "device", "cores a run:": "cores"}
 """Word → what of a run's environment a reader of the index must know."""
 
@@ -25,17 +25,20 @@ class Entry:
       scale: its name.
       outcome: ``None`` if no run is there.
       conditions: versions and machines of its runs.
+      problem: why what is there cannot be judged; empty otherwise.
     """
 
     experiment: Experiment
     scale: str
     outcome: Outcome | None = None
     conditions: str = ""
+    problem: str = ""
 
     def rows(self) -> Iterator[tuple[Claim, str, str]]:
         """Every claim, what was measured, and the verdict."""
         if not self.outcome:
-            yield from ((claim, "", NOT_RUN) for claim in self.experiment.claims)
+            verdict = UNJUDGED if self.problem else NOT_RUN
+            yield from ((claim, self.problem, verdict) for claim in self.experiment.claims)
             return
         for each in self.outcome.verdicts:
             numbers = (f"{words.numbers(each)}, n = {each.n}",) if each.n else ()
@@ -46,7 +49,7 @@ def read(folder: pathlib.Path, runs: pathlib.Path) -> list[Entry]:
     """Every experiment of a folder at each of its scales, judged by the runs that are there.
 
     Raises:
-      UserError: the folder has no experiments, or one cannot be read.
+      UserError: the folder has no experiments, or one's file cannot be read. Runs that cannot be hide no other's.
     """
     paths = sorted(folder.glob("*.py")) if folder.is_dir() else []
     if not paths:
@@ -55,12 +58,16 @@ def read(folder: pathlib.Path, runs: pathlib.Path) -> list[Entry]:
     for path in paths:
         asked = experiment.load(path)
         for scale in asked.scales:
-            sweep = plan.last(asked, scale, runs)
-            entries.append(_entry(sweep) if any(sweep.folder.glob("*/seed-*/run.json")) else Entry(asked, scale))
+            try:
+                entries.append(_entry(plan.last(asked, scale, runs)))
+            except errors.UserError as error:
+                entries.append(Entry(asked, scale, problem=str(error)))
     return entries
 
 
 def _entry(sweep: plan.Sweep) -> Entry:
+    if not any(sweep.folder.glob("*/seed-*/run.json")):
+        return Entry(sweep.experiment, sweep.scale_name)
     runs = store.load(sweep.folder)
     runs = runs[runs["arm"].isin([arm.name for arm in sweep.arms])].reset_index(drop=True)
     if runs.empty:
@@ -93,16 +100,17 @@ def markdown(entries: Sequence[Entry]) -> str:
     lines = [
         "# Results",
         "",
-        "Made by `cnnjax experiments --markdown experiments/RESULTS.md` from the runs that were there. A small scale judges",
-        "the direction of a claim, not the paper's numbers. An interval is that of a mean difference over n seeds, at its",
-        "claim's level in Holm's procedure over the claims of its experiment (5 % for all together).",
+        "Made by `cnnjax experiments --markdown` from the runs that were there. A small scale judges the direction of a claim,",
+        "not the paper's numbers. An interval is that of a mean difference over n seeds, at its claim's level in Holm's",
+        "procedure over the claims of its experiment (5 % for all together); of a claim that follows from a network's",
+        "construction, from the least to the most of the seeds.",
     ]
     for entry in entries:
         asked = entry.experiment
         lines += ["", f"## {asked.name}, {entry.scale}", "", asked.question, asked.scales[entry.scale].note, ""]
         if not entry.outcome:
             command = f"cnnjax run {asked.path.parent.name}/{asked.path.name} --scale {entry.scale}"
-            lines += [f"Not run: `{command}`, {len(asked.claims)} claims."]
+            lines += [f"{entry.problem or 'Not run'}: `{command}`, {len(asked.claims)} claims."]
             continue
         lines += [f"`{entry.outcome.command}` ({entry.conditions})", ""]
         lines += ["| claim | the paper | here | verdict |", "|---|---|---|---|"]

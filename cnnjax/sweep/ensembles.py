@@ -1,5 +1,6 @@
 """Ensembles of a sweep: what several arms' networks of a seed say together."""
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from cnnjax.evaluate import evaluation, subject
 from cnnjax.sweep.plan import Arm, Sweep
 
 FILE = "ensembles.json"
-"""Beside the arms: error by what stands for the networks that were asked, so that others are asked anew."""
+"""Beside the arms: error by what stands for the weights that were asked, so that others are asked anew."""
 
 
 def complete(sweep: Sweep) -> Iterator[str]:
@@ -78,7 +79,9 @@ def _members(sweep: Sweep) -> Iterator[tuple[str, list[Arm]]]:
 
 
 def _key(arms: list[Arm], seed: int) -> str:
-    return "+".join(arm.digest(seed) for arm in arms)
+    """Stands for the networks: for their weights, so that those that are trained again are asked again."""
+    files = [arm.run(seed)[0].weights for arm in arms]
+    return "+".join(hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else "" for file in files)
 
 
 def _read(folder: pathlib.Path) -> dict[str, float]:
@@ -87,6 +90,6 @@ def _read(folder: pathlib.Path) -> dict[str, float]:
         found = json.loads((folder / FILE).read_bytes())
     except (OSError, ValueError):
         return {}
-    if not isinstance(found, dict) or not all(isinstance(error, float | int) for error in found.values()):
+    if not isinstance(found, dict) or not all(type(error) is float and 0 <= error <= 1 for error in found.values()):
         return {}
     return found

@@ -13,8 +13,8 @@ from cnnjax import config as configs
 from cnnjax import errors
 
 Overrides = Mapping[str, Any]
-_FOLDER = r"(?!superseded$)[a-z0-9][a-z0-9._=+-]*"
-"""What can be a folder of runs."""
+_FOLDER = r"(?!(superseded|plots|report\.html|experiment\.json|ensembles\.json)$)[a-z0-9][a-z0-9._=+-]*"
+"""What can be a folder of runs: not what stands beside them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Claim:
       contrast: coefficient of each role; every scale says which arm plays which role.
       above: the margin, in the unit of the metric.
       paper: what the source reports, shown beside what was measured.
+      exact: whether it says of every network what follows from its construction. Then there is no chance in it: the worst
+        seed decides.
     """
 
     text: str
@@ -40,6 +42,7 @@ class Claim:
     contrast: Mapping[str, float]
     above: float = 0.0
     paper: str = ""
+    exact: bool = False
 
 
 def milestone(metric: str) -> tuple[str, float] | None:
@@ -102,8 +105,23 @@ class Experiment:
     path: pathlib.Path = pathlib.Path()
 
     def __post_init__(self) -> None:
+        _check_types("an experiment", self, question=str, source=str, scales=Mapping, claims=Sequence)
         self._check("an experiment", "scale", self.scales)
         for name, scale in self.scales.items():
+            if not isinstance(scale, Scale):
+                raise errors.UserError(f"the scale {name!r} is a Scale, not {type(scale).__name__}")
+            types = {
+                "config": str,
+                "arms": Mapping,
+                "roles": Mapping,
+                "seeds": Sequence,
+                "overrides": Mapping,
+                "note": str,
+            }
+            _check_types(f"the scale {name!r}", scale, **types, recipes=Mapping, ensembles=Mapping)
+            for arm, overrides in scale.arms.items():
+                if not isinstance(overrides, Mapping):
+                    raise errors.UserError(f"the arm {arm!r} is overrides by key, not {overrides!r}")
             self._check(f"the scale {name!r}", "arm", scale.arms)
             for arm in scale.recipes:
                 if arm not in scale.arms:
@@ -122,6 +140,9 @@ class Experiment:
             if len(set(scale.seeds)) < len(scale.seeds) or not all(type(s) is int and s >= 0 for s in scale.seeds):
                 raise errors.UserError(f"seeds are integers from 0 on, each once, not {tuple(scale.seeds)}")
         for claim in self.claims:
+            _check_types(
+                "a claim", claim, text=str, metric=str, contrast=Mapping, above=(int, float), paper=str, exact=bool
+            )
             self._check_contrast(claim)
             for name, scale in self.scales.items():
                 played_by = [scale.roles.get(role) for role in claim.contrast]
@@ -143,6 +164,8 @@ class Experiment:
 
     @staticmethod
     def _check_contrast(claim: Claim) -> None:
+        if not math.isfinite(claim.above):
+            raise errors.UserError(f"the margin of the claim {claim.text!r} is a number, not {claim.above}")
         factors = [*claim.contrast.values()]
         what = f"the contrast of the claim {claim.text!r}"
         if not factors or not all(isinstance(each, int | float) and math.isfinite(each) and each for each in factors):
@@ -157,8 +180,8 @@ class Experiment:
         for name in names:
             if not re.fullmatch(_FOLDER, name):
                 raise errors.UserError(
-                    f"the name of {'an' if kind == 'arm' else 'a'} {kind} is a folder name of [a-z0-9._=+-] "
-                    f"other than superseded, not {name!r}"
+                    f"the name of {'an' if kind == 'arm' else 'a'} {kind} is a folder name of [a-z0-9._=+-], and none "
+                    f"of a sweep's own files, not {name!r}"
                 )
 
     @property
@@ -177,6 +200,14 @@ class Experiment:
         if name not in self.scales:
             raise errors.unknown("scale", name, self.scales)
         return name, self.scales[name]
+
+
+def _check_types(owner: str, of: Any, **types: Any) -> None:
+    for name, kind in types.items():
+        value = getattr(of, name)
+        if not isinstance(value, kind) or (kind is Sequence and isinstance(value, str)):
+            wanted = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
+            raise errors.UserError(f"{name!r} of {owner} is of type {wanted}, not {type(value).__name__}: {value!r}")
 
 
 def load(path: str | pathlib.Path) -> Experiment:

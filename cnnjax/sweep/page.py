@@ -121,7 +121,8 @@ def _list(heading: str, lines: Sequence[str]) -> list[str]:
 
 def _claim(each: Verdict, roles: Mapping[str, str]) -> str:
     colour = plots.VERDICT_COLOURS[each.verdict]
-    interval = "Mean" if pandas.isna(each.low) else f"Mean [{100 * each.confidence:.4g} % interval]"
+    bounds = "least, most" if each.claim.exact else f"{100 * each.confidence:.4g} % interval"
+    interval = "Mean" if pandas.isna(each.low) else f"Mean [{bounds}]"
     facts = [
         ("Contrast", _formula(each, roles)),
         (interval, numbers(each)),

@@ -1,6 +1,7 @@
 """What a sweep has to do: every run of an experiment at a scale, and which of them are done."""
 
 import dataclasses
+import hashlib
 import itertools
 import pathlib
 import re
@@ -113,26 +114,38 @@ class Sweep:
             raise errors.UserError(
                 f"{self.folder} is not empty and holds no runs of an experiment; name another --runs"
             )
-        looks, arguments = list(self.looks), list(self.arguments)
-        former = [*_looks(found, marker), *([found["looks"]] if found.get("looks") else [])]
-        # Looks at runs of other settings were looks at other data; a plan that goes on is no former one.
-        former = [each for each in former if each != looks and found.get("arguments") == arguments]
+        plan = self._plan()
+        before = [*_former(found, marker), *([found["plan"]] if "plan" in found else [])]
         asked = {
             "experiment": self.experiment.name,
             "scale": self.scale_name,
             "question": self.experiment.question,
             "seeds": list(self.seeds),
-            "arguments": arguments,
-            "looks": looks,
-            "former": former,
+            "arguments": list(self.arguments),
+            "looks": list(self.looks),
+            "plan": plan,
+            "former": [each for each in before if each != plan],
         }
         if asked != found:
             files.write_json(marker, asked)
 
     def former(self) -> list[list[int]]:
-        """Looks that were planned for the same settings, other than these: the numbers of seeds of each plan."""
+        """At how many seeds the claims were judged before by other plans for the same settings, plan by plan."""
         marker = self.folder / MARKER
-        return _looks(_marked(marker), marker) if marker.exists() else []
+        if not marker.exists():
+            return []
+        plan = self._plan()
+        before = [each for each in _former(_marked(marker), marker) if each["settings"] == plan["settings"]]
+        return [each["looks"] for each in before if each != plan]
+
+    def _plan(self) -> dict[str, Any]:
+        """When its claims are judged: what stands for its settings, the seeds to begin with, and how many at each look."""
+        settings = hashlib.sha256(" ".join(f"{arm.name} {arm.digest(0)}" for arm in self.arms).encode()).hexdigest()[
+            :16
+        ]
+        seeds = list(self.seeds or self.scale.seeds)
+        looks = list(self.looks) or [len(seeds)]
+        return {"settings": settings, "seeds": seeds[: looks[0]], "looks": looks}
 
     def supersede(self) -> list[pathlib.Path]:
         """Moves runs with other settings to ``superseded/<hash>/<arm>/seed-<s>``; returns where they went."""
@@ -245,8 +258,11 @@ def planned(sweep: Sweep) -> tuple[list[int], list[int]]:
       UserError: the folder's record is damaged.
     """
     marker = sweep.folder / MARKER
-    seeds, arguments, looks = _asked(marker) if marker.exists() else ([], [], [])
-    return (seeds, looks) if looks and arguments == list(sweep.arguments) else ([], [])
+    if not marker.exists():
+        return [], []
+    seeds, _, looks = _asked(marker)
+    same = make(sweep.experiment, sweep.scale_name, seeds, sweep.arguments, sweep.folder.parents[1], looks)._plan()
+    return (seeds, looks) if looks and _marked(marker).get("plan") == same else ([], [])
 
 
 def _asked(marker: pathlib.Path) -> tuple[list[int], list[str], list[int]]:
@@ -256,15 +272,21 @@ def _asked(marker: pathlib.Path) -> tuple[list[int], list[str], list[int]]:
     for values, kind in ((seeds, int), (arguments, str), (looks, int)):
         if not isinstance(values, list) or not all(type(value) is kind for value in values):
             raise errors.UserError(f"{marker} is damaged: {values!r} is no list of {kind.__name__}")
+    if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
+        raise errors.UserError(f"{marker} is damaged: seeds are integers from 0 on, each once, not {seeds}")
+    if any(now <= before for before, now in itertools.pairwise([0, *looks])):
+        raise errors.UserError(f"{marker} is damaged: numbers of seeds grow from look to look, and {looks} do not")
     return seeds, arguments, looks
 
 
-def _looks(found: Mapping[str, Any], marker: pathlib.Path) -> list[list[int]]:
+def _former(found: Mapping[str, Any], marker: pathlib.Path) -> list[dict[str, Any]]:
     former = found.get("former", [])
+    kinds = {"settings": str, "seeds": list, "looks": list}
     if not isinstance(former, list) or not all(
-        isinstance(looks, list) and all(type(look) is int for look in looks) for looks in former
+        isinstance(each, dict) and each.keys() == kinds.keys() and all(isinstance(each[k], v) for k, v in kinds.items())
+        for each in former
     ):
-        raise errors.UserError(f"{marker} is damaged: {former!r} are no lists of numbers of seeds")
+        raise errors.UserError(f"{marker} is damaged: {str(former)[:60]!r} is no list of plans")
     return list(former)
 
 

@@ -93,10 +93,12 @@ def needed(of: Sample, margin: float, confidence: float, most: int = 1000) -> in
 
     ``None`` where even ``most`` would not, or nothing is known of the deviation.
     """
-    if of.n < 2 or of.has_no_spread:
+    if of.n < 2 or (of.has_no_spread and abs(of.mean - margin) <= ROUNDING):
         return None
 
     def decides(n: int) -> bool:
+        if of.has_no_spread:
+            return p_value(dataclasses.replace(of, n=n), margin) < 1 - confidence
         low, high = interval(dataclasses.replace(of, n=n), confidence)
         return not low <= margin <= high
 
@@ -107,14 +109,15 @@ def needed(of: Sample, margin: float, confidence: float, most: int = 1000) -> in
 def p_value(of: Sample, margin: float) -> float:
     """Two-sided p of "the mean is the margin" by Student's t with n − 1 degrees of freedom.
 
-    A sample without spread has no t: p is 0 where its mean is off the margin and 1 where it is on it, so that the sign
-    of mean − margin decides. A sample of fewer than two values can reject nothing: 1.
+    A sample without spread has no t, and happens: errors are counts of a few images. On the margin its p is 1; off it
+    2^(1 − n), the most with which n differences of two arms that are alike come out the same and not zero, whatever their
+    distribution. A sample of fewer than two values can reject nothing: 1.
     """
     if of.n < 2:
         return 1.0
     distance = abs(of.mean - margin)
     if of.has_no_spread:
-        return 0.0 if distance > ROUNDING else 1.0
+        return 2.0 ** (1 - of.n) if distance > ROUNDING else 1.0
     return float(2 * stats.t.sf(distance / (of.deviation / math.sqrt(of.n)), of.n - 1))
 
 

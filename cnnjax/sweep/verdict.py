@@ -24,9 +24,9 @@ class Verdict:
       claim: what was judged.
       verdict: ``"reproduced"`` (the interval lies above the margin), ``"contradicted"`` (below) or ``"inconclusive"``.
       mean: of the contrast over the seeds, in the unit of the metric. NaN where there is none, as below.
-      low: lower end of the interval.
-      high: upper end.
-      confidence: of that interval: 1 − the claim's level in Holm's procedure.
+      low: lower end of the interval; of an exact claim the least of the seeds.
+      high: upper end; of an exact claim the most.
+      confidence: of that interval: 1 − the claim's level in Holm's procedure; 1 of an exact claim.
       p: two-sided, against the margin, for this claim alone.
       p_adjusted: the same by Holm over the family.
       seeds: those that were used.
@@ -77,8 +77,8 @@ def judge(
     A seed counts for a claim if all the arms that the claim needs have completed it; the others are named in the notes.
     If one of them *diverged* there is no verdict: that it is missing depends on what it would have shown. A run that has not
     reached a milestone counts with how long it went on, and can then only make the claim's verdict harder: where the
-    contrast is at least what is counted, the claim can be reproduced, where at most, contradicted. Every claim, judged or
-    not, counts in Holm's family, so that the family does not depend on the outcome.
+    contrast is at least what is counted, the claim can be reproduced, where at most, contradicted. Every claim that is not
+    exact, judged or not, counts in Holm's family, so that the family does not depend on the outcome.
 
     Args:
       claims: of the experiment.
@@ -101,9 +101,15 @@ def judge(
     wanted = sorted({*seeds} or {seed for arm, seed in table if arm in roles.values()})
     evidence = [_gather(claim, roles, table, wanted) for claim in claims]
     samples = [statistics.sample(each.values) for each in evidence]
-    p_values = [statistics.p_value(each, claim.above) for each, claim in zip(samples, claims, strict=True)]
-    steps = statistics.holm(p_values, alpha)
-    return [_decide(*each) for each in zip(claims, evidence, samples, p_values, steps, strict=True)]
+    family = [number for number, claim in enumerate(claims) if not claim.exact]
+    p_values = [statistics.p_value(samples[number], claims[number].above) for number in family]
+    judged = dict(zip(family, zip(p_values, statistics.holm(p_values, alpha), strict=True), strict=True))
+    return [
+        _decide(claim, evidence[number], samples[number], *judged[number])
+        if number in judged
+        else _exact(claim, evidence[number], samples[number])
+        for number, claim in enumerate(claims)
+    ]
 
 
 def judge_at_looks(
@@ -154,7 +160,7 @@ def _gather(
     notes = (f"{_listed(missing)}: judged on {len(seeds)} of {len(wanted)} seeds",) if missing else ()
     shows, said = _sides(claim, roles, table, seeds)
     found = tuple(map(float, statistics.contrast(values, claim.contrast))) if seeds else ()
-    return _Evidence(seeds, found, notes + said, shows)
+    return _Evidence(seeds, found, notes + said, shows, lost=not shows)
 
 
 def _sides(
@@ -221,8 +227,8 @@ def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, 
     confidence = 1 - step.level
     low, high = statistics.interval(of, confidence)
     if of.has_no_spread:
-        notes += ("no spread between the seeds: decided by the sign of mean − margin, without an error estimate",)
-        low, high = (low, high) if p < step.level else (claim.above, claim.above)  # on the margin up to rounding
+        notes += ("no spread between the seeds: judged by how seldom as many agree by chance",)
+        low, high = (low, high) if p < step.level else (min(low, claim.above), max(high, claim.above))
     # The interval decides, so that what is shown and what is said cannot disagree, not even by rounding.
     verdict = REPRODUCED if low > claim.above else CONTRADICTED if high < claim.above else INCONCLUSIVE
     if verdict == INCONCLUSIVE and evidence.shows and (seeds := statistics.needed(of, claim.above, confidence)):
@@ -232,6 +238,18 @@ def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, 
         verdict = INCONCLUSIVE
     if verdict == REPRODUCED and high < 0 and len(claim.contrast) > 1:  # one arm against a bound is no comparison
         notes += ("within the margin, but significantly worse: the interval excludes 0",)
-    return Verdict(
-        claim, verdict, of.mean, low, high, confidence, p, step.adjusted, evidence.seeds, evidence.values, notes
-    )
+    found = evidence.seeds, evidence.values, notes, evidence.lost
+    return Verdict(claim, verdict, of.mean, low, high, confidence, p, step.adjusted, *found)
+
+
+def _exact(claim: Claim, evidence: _Evidence, of: statistics.Sample) -> Verdict:
+    nan = math.nan
+    found = evidence.seeds, evidence.values
+    if not evidence.values:
+        notes = evidence.notes or ("no run of its arms",)
+        return Verdict(claim, INCONCLUSIVE, nan, nan, nan, nan, nan, nan, *found, notes, evidence.lost)
+    low, high = min(evidence.values), max(evidence.values)
+    verdict = REPRODUCED if low > claim.above else CONTRADICTED
+    verdict = verdict if verdict in evidence.shows else INCONCLUSIVE
+    notes = (*evidence.notes, "exact: judged by its worst seed")
+    return Verdict(claim, verdict, of.mean, low, high, 1.0, nan, nan, *found, notes, evidence.lost)

@@ -24,10 +24,11 @@ def numbers(verdict: Verdict, plain: bool = False) -> str:
     unit, suffix = (100, "" if plain else " pp") if is_fraction(verdict.claim.metric) else (1, "")
     if math.isnan(verdict.mean):
         return "no estimate"
-    digits = 2 if unit == 100 else 4
-    mean, low, high = (
-        f"{unit * value:+.{digits}f}".replace("-", "−") for value in (verdict.mean, verdict.low, verdict.high)
-    )
+    values = [unit * value for value in (verdict.mean, verdict.low, verdict.high)]
+    # What is far below a ten-thousandth would be four zeros, and is what an exact claim is about.
+    largest = max((abs(value) for value in values if not math.isnan(value)), default=0.0)
+    form = "+.2f" if unit == 100 else "+.1e" if 0 < largest < 1e-3 else "+.4f"
+    mean, low, high = (f"{value:{form}}".replace("-", "−") for value in values)
     return f"{mean}{suffix} (no interval)" if math.isnan(verdict.low) else f"{mean} [{low}, {high}]{suffix}"
 
 

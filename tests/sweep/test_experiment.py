@@ -64,7 +64,7 @@ def test_arm_that_is(name: str) -> None:
 @pytest.mark.parametrize(("what", "message"), [("arms", "has no arms"), ("seeds", "has no seeds")])
 def test_scale_with_nothing_to_run(what: str, message: str) -> None:
     with pytest.raises(errors.UserError, match=f"the scale 'digits' {message}; there is at least one"):
-        make(digits=scale(**{what: ()}))
+        make(digits=scale(**{what: {} if what == "arms" else ()}))
 
 
 @pytest.mark.parametrize("seeds", [(0, 0), (0, 1.5), (-1,), ("0",), (True,)])
@@ -94,6 +94,40 @@ def test_contrast_that_compares_nothing(contrast: dict[str, float], message: str
         make((Claim("So it is", "test/error", contrast),))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"text": 3}, "'text' of a claim is of type str, not int: 3"),
+        ({"metric": None}, "'metric' of a claim is of type str, not NoneType"),
+        ({"paper": None}, "'paper' of a claim is of type str"),
+        ({"above": "0.1"}, "'above' of a claim is of type int or float, not str"),
+        ({"above": float("inf")}, "the margin of the claim 'So it is' is a number, not inf"),
+        ({"above": float("nan")}, "the margin of the claim 'So it is' is a number, not nan"),
+        ({"exact": 1}, "'exact' of a claim is of type bool"),
+    ],
+)
+def test_claim_of_other_types(changes: dict[str, object], message: str) -> None:
+    fields = {"text": "So it is", "metric": "test/error", "contrast": {"one": 1, "two": -1}, **changes}
+    with pytest.raises(errors.UserError, match=message):
+        make((Claim(**fields),))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arms": ["a"]}, "'arms' of the scale 'digits' is of type Mapping, not list"),
+        ({"arms": {"a": "model.depth=20", "b": {}}}, "the arm 'a' is overrides by key, not 'model.depth=20'"),
+        ({"overrides": None}, "'overrides' of the scale 'digits' is of type Mapping, not NoneType"),
+        ({"config": 3}, "'config' of the scale 'digits' is of type str, not int"),
+        ({"note": None}, "'note' of the scale 'digits' is of type str"),
+        ({"arms": {"report.html": {}}}, "none of a sweep's own files, not 'report.html'"),
+    ],
+)
+def test_scale_of_other_types(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(errors.UserError, match=message):
+        make(digits=scale(**changes))
+
+
 def test_one_arm_in_two_roles_of_a_claim() -> None:
     claim = Claim("So it is", "test/error", {"one": 1, "two": -1})
     with pytest.raises(errors.UserError, match="one arm plays two roles of the claim 'So it is': a, a"):
@@ -111,7 +145,8 @@ def test_experiment_without_a_scale() -> None:
     [
         ("Experiment()", r":2: TypeError: .*missing 4 required positional arguments.*"),
         ("Experiment('?', 'a paper', {}, ())", ": an experiment has no scales; there is at least one"),
-        ("Experiment('?', 'a paper', {'a': 3}, ())", ":2: AttributeError: 'int' object has no attribute 'arms'"),
+        ("Experiment('?', 'a paper', {'a': 3}, ())", ": the scale 'a' is a Scale, not int"),
+        ("Experiment('?', None, {}, ())", ": 'source' of an experiment is of type str, not NoneType: None"),
         ("Experiment(", r":2: SyntaxError: '\(' was never closed"),
     ],
 )

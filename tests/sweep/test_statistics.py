@@ -44,7 +44,7 @@ def test_equal_values_have_no_spread_also_where_rounding_differs():
     of = statistics.sample([0.3 - 0.1, 0.4 - 0.2, 0.2])
     assert len({0.3 - 0.1, 0.4 - 0.2, 0.2}) > 1
     assert of.has_no_spread
-    assert statistics.p_value(of, 0.0) == 0.0
+    assert statistics.p_value(of, 0.0) == 0.25  # of three differences that are as likely positive as negative
     assert statistics.p_value(of, 0.1 + 0.1) == 1.0
     assert not statistics.sample([0.2, 0.2 + 1e-9]).has_no_spread
 
@@ -60,7 +60,8 @@ def test_as_many_values_as_needed_and_no_fewer(mean, margin):
 
 def test_what_no_number_of_values_decides():
     assert statistics.needed(statistics.Sample(1e-6, 1.0, 5), 0.0, 0.95) is None
-    assert statistics.needed(statistics.Sample(0.5, 0.0, 5), 0.0, 0.95) is None
+    assert statistics.needed(statistics.Sample(0.5, 0.0, 5), 0.5, 0.95) is None
+    assert statistics.needed(statistics.Sample(0.5, 0.0, 5), 0.0, 0.95) == 6  # 2^-5 is the first below 5 %
     assert statistics.needed(statistics.Sample(0.5, math.nan, 1), 0.0, 0.95) is None
 
 

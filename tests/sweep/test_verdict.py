@@ -63,14 +63,66 @@ def test_non_inferiority_is_a_negative_margin():
 
 
 @pytest.mark.parametrize(
-    ("above", "expected"),
-    [(0.1, "reproduced"), (0.2, "inconclusive"), (0.3, "contradicted"), (0.3 - 0.1, "inconclusive")],
+    ("above", "seeds", "expected", "p"),
+    [
+        (0.1, 6, "reproduced", 1 / 32),
+        (0.3, 6, "contradicted", 1 / 32),
+        (0.1, 5, "inconclusive", 1 / 16),
+        (0.2, 6, "inconclusive", 1.0),
+        (0.3 - 0.1, 6, "inconclusive", 1.0),
+    ],
 )
-def test_no_spread_is_decided_by_sign_and_flagged(above, expected):
-    each = judge_one([0.3, 0.4, 0.5], [0.1, 0.2, 0.3], dataclasses.replace(CLAIM, above=above))
+def test_without_spread_it_takes_six_seeds_that_agree(above, seeds, expected, p):
+    deep, shallow = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8][:seeds], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6][:seeds]
+    each = judge_one(deep, shallow, dataclasses.replace(CLAIM, above=above))
+    assert (each.verdict, each.p) == (expected, p)
+    assert "no spread" in each.notes[0]
+    assert (each.low - 1e-9 <= above <= each.high + 1e-9) == (expected == "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("deep", "expected"),
+    [((0.2, 0.2), "reproduced"), ((0.2, 0.1), "contradicted"), ((0.1, 0.05), "contradicted"), ((), "inconclusive")],
+)
+def test_an_exact_claim_is_judged_by_its_worst_seed(deep, expected):
+    """And its verdict changes no other's level: with it or without it the family is the same."""
+    exact = dataclasses.replace(CLAIM, exact=True, above=0.05)
+    frame = runs(plain56=deep, plain20=(0.1, 0.1)[: len(deep)], plain110=(0.5, 0.52), plain8=(0.1, 0.11))
+    other, roles = Claim("x", "train/error", {"a": 1, "b": -1}), {**ROLES, "a": "plain110", "b": "plain8"}
+    each, beside = verdict.judge([exact, other], roles, frame)
     assert each.verdict == expected
-    assert "no spread" in " ".join(each.notes)
-    assert each.p == (1.0 if expected == "inconclusive" else 0.0)
+    if deep:
+        assert (each.low, each.high) == (pytest.approx(min(deep) - 0.1), pytest.approx(max(deep) - 0.1))
+    [alone] = verdict.judge([other], roles, frame)
+    assert beside == alone
+
+
+def unreached(frame, *places):
+    """With runs that have not got to where the metric says that they got."""
+    names = [("train/error",) if place in places else () for place in zip(frame["arm"], frame["seed"], strict=True)]
+    return frame.assign(**{verdict.UNREACHED: names})
+
+
+def test_a_bound_shows_one_side_only():
+    """The numbers speak for the one verdict; where they are bounds on the other side they say nothing."""
+    higher = runs(plain56=[0.9, 0.92, 0.93], plain20=[0.1, 0.11, 0.13])
+    lower = runs(plain56=[0.1, 0.11, 0.13], plain20=[0.9, 0.92, 0.93])
+    for frame, place, expected in (
+        (higher, ("plain56", 0), "reproduced"),  # at least so much higher
+        (higher, ("plain20", 0), "inconclusive"),  # at most
+        (lower, ("plain20", 0), "contradicted"),
+        (lower, ("plain56", 0), "inconclusive"),
+    ):
+        (each,) = verdict.judge([CLAIM], ROLES, unreached(frame, place))
+        assert (each.verdict, each.lost) == (expected, False)
+        assert "never got there" in each.notes[0]
+    both = unreached(higher, ("plain56", 0), ("plain20", 1))
+    (each,) = verdict.judge([CLAIM], ROLES, both)
+    assert (each.verdict, each.lost) == ("inconclusive", True)
+    assert not [note for note in each.notes if "needs" in note]
+    wide = unreached(runs(plain56=[0.9, 0.2, 0.5], plain20=[0.1, 0.3, 0.2]), ("plain56", 0), ("plain20", 1))
+    assert not [note for each in verdict.judge([CLAIM], ROLES, wide) for note in each.notes if "needs" in note]
+    assert verdict.judge([CLAIM], ROLES, unreached(higher))[0].verdict == "reproduced"
 
 
 def test_one_seed_is_inconclusive_however_large_the_effect():
@@ -215,6 +267,33 @@ def test_pure_noise_is_decided_in_at_most_one_case_of_twenty():
         return [one for count in LOOKS for one in verdict.judge(*each, seeds=range(count))]
 
     assert share(generator, (0, 0, 0), naively, DECIDED, 300) > 0.09  # what the looks' levels are for
+
+
+@pytest.mark.slow
+def test_counts_of_a_few_images_are_not_decided_more_often():
+    """Errors of one per cent of 360 images, and milestones of three epochs: many seeds agree by chance."""
+    generator = np.random.default_rng(2)
+
+    def shares(draw, looks, trials=400):
+        decided = 0
+        for _ in range(trials):
+            arms = {f"arm{number}": draw((max(looks),)) for number in range(4)}
+            roles = {arm: arm for arm in arms}
+            claims = [Claim(f"{number}", "train/error", {f"arm{number}": 1, "arm0": -1}) for number in (1, 2, 3)]
+            seeds = tuple(range(max(looks)))
+            found = (
+                verdict.judge_at_looks(claims, roles, runs(**arms), seeds, looks)
+                if len(looks) > 1
+                else verdict.judge(claims, roles, runs(**arms), seeds)
+            )
+            decided += any(each.verdict in DECIDED for each in found)
+        return decided / trials
+
+    errors_of = lambda shape: generator.binomial(360, 0.01, shape) / 360  # noqa: E731
+    epochs = lambda shape: generator.choice([1.0, 1.5, 2.0], shape)  # noqa: E731
+    for draw in (errors_of, epochs):
+        for looks in ((3,), (5,), (2, 4, 6, 8, 10), (3, 6, 9), (5, 10, 15, 20)):
+            assert shares(draw, looks) < 0.085, looks  # 0.05 and a little over three standard errors
 
 
 def test_a_false_claim_is_contradicted_and_a_true_one_reproduced():
