@@ -1,6 +1,7 @@
 """How numbers are written on the command line. Each raises an `argparse.ArgumentTypeError` that says so in one line."""
 
 import argparse
+import pathlib
 import re
 
 from cnnjax import machine
@@ -67,6 +68,13 @@ def shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[1-9][0-9]{0,4}((x[1-9][0-9]{0,4}){2})?", text.lower()):
         raise argparse.ArgumentTypeError(f"a side is written 224; height, width and channels 224x224x3, not {text!r}")
     return tuple(int(part) for part in text.lower().split("x"))
+
+
+def file(text: str) -> pathlib.Path:
+    """A file that is to be written."""
+    if not text or pathlib.Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"expected the name of a file, not {text!r}")
+    return pathlib.Path(text)
 
 
 def memory(text: str) -> int:

@@ -48,6 +48,10 @@ BAD: dict[str, tuple[list[object], str]] = {
     "setting where none is taken": (["models", "--config.a=1"], "unknown argument '--config.a=1'"),
     "settings of a report": (["report", DEGRADATION, "--config.seed=1"], "unknown argument '--config.seed=1'"),
     "benchmark": (["bench", "steps"], "'steps'"),
+    "page of results": (["experiments", "--markdown", ""], "expected the name of a file, not ''"),
+    "memory": (["describe", "resnet20", "--memory", "16 apples"], "memory is written 16GiB or 16GB, not '16 apples'"),
+    "memory for nothing": (["describe", "resnet20", "--memory", "1MiB"], "1 MiB are too few: the parameters take 3"),
+    "optimiser of a description": (["describe", "resnet20", "--optimizer", "adm"], "unknown optimiser 'adm'"),
     "no turns": (["bench", "growth", "--turns", "0"], "expected a number from 1 on, not '0'"),
     "settings of a benchmark without any": (
         ["bench", "growth", "--config.seed=1"],

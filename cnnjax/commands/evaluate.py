@@ -60,7 +60,7 @@ def add(command: process.Add) -> None:
     evaluate.add_argument("--map", action="store_true", help="mean average precision, over all points and over 11")
     evaluate.add_argument("--per-class", action="store_true", help="recall and precision of each class")
     evaluate.add_argument(
-        "--confusion", type=pathlib.Path, metavar="FILE", help="a CSV file: classes by what they are taken for"
+        "--confusion", type=arguments.file, metavar="FILE", help="a CSV file: classes by what they are taken for"
     )
     evaluate.add_argument("--batch", type=arguments.count, default=256, help="examples computed at once; default: 256")
     evaluate.add_argument(
@@ -117,6 +117,8 @@ def _show(options: argparse.Namespace, subjects: list["Subject"], how: dict[str,
     for protocol in options.protocol:
         found = evaluation.evaluate(subjects, protocol, options.average, options.sides, options.batch)
         measure = found.measure
+        if (most := max(options.top)) > subjects[0].classes:
+            raise errors.UserError(f"--top {most}: there are {subjects[0].classes} classes")
         values = measure.values(options.top)
         if options.map:
             targets = np.eye(len(names), dtype=bool)[found.labels]

@@ -28,7 +28,7 @@ def add(command: process.Add) -> None:
     catalogue = command("experiments", _experiments, "list the experiments, and what became of each")
     catalogue.add_argument("folder", nargs="?", type=pathlib.Path, default=pathlib.Path("experiments"))
     catalogue.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs"), help="default: runs")
-    catalogue.add_argument("--markdown", type=pathlib.Path, help="write the index of all claims to this file")
+    catalogue.add_argument("--markdown", type=arguments.file, help="write the index of all claims to this file")
 
     export = command("export", _export, "write metrics in another form")
     forms = export.add_subparsers(dest="form", required=True, metavar="FORM")

@@ -225,6 +225,8 @@ def rounds(seeds: Sequence[int], most: int | None) -> list[tuple[int, ...]]:
     """
     if most is None:
         return [tuple(seeds)]
+    if most < 2:
+        raise errors.UserError("--until-decided 1 decides nothing: an interval takes two seeds")
     if most < len(seeds):
         raise errors.UserError(
             f"--until-decided {most} is below the {len(seeds)} seeds to begin with; --seeds names others"

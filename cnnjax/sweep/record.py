@@ -14,6 +14,8 @@ MEASURED = "measures.json"
 """In a run's folder: what was measured of the trained network, measure by measure; see `cnnjax.sweep.measures`."""
 UNREADABLE = "unreadable"
 _NUMBER = (int, float)
+_LARGEST = 2**63 - 1
+"""What a table holds."""
 _ASKED = {"config": dict, "environment": dict, "parameters": int, "hash": str}
 _STATUS = {
     "state": str,
@@ -124,5 +126,6 @@ def _check(content: Mapping[str, Any], kinds: Mapping[str, Any], needed: tuple[s
         value = content.get(name)
         if value is None and name in needed:
             raise ValueError(f"{name} is missing")
-        if value is not None and not isinstance(value, kind):
+        too_large = isinstance(value, int) and abs(value) > _LARGEST
+        if value is not None and (not isinstance(value, kind) or too_large):
             raise ValueError(f"{name} is {str(value)[:40]!r}")

@@ -205,6 +205,6 @@ def _measured(file: pathlib.Path) -> Iterator[dict[str, Any]]:
                 raise errors.UserError(f"{file}: line {number} is no JSON object with a step") from None
             return
         for name, value in row.items():
-            if not isinstance(value, int | float | None):
+            if not isinstance(value, int | float | None) or (isinstance(value, int) and abs(value) >= 2**63):
                 raise errors.UserError(f"{file}: line {number}: {name} is {str(value)[:40]!r}, not a number")
         yield row

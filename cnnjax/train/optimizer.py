@@ -46,7 +46,13 @@ def make(config: configs.ConfigDict, schedule: optax.Schedule) -> optax.Gradient
     """
     if config.kind not in KINDS:
         raise errors.unknown("optimizer.kind", config.kind, KINDS)
-    for name, most in (("momentum", 1.0), ("second_moment", 1.0), ("clip", math.inf), ("epsilon", math.inf)):
+    for name, most in (
+        ("momentum", 1.0),
+        ("second_moment", 1.0),
+        ("clip", math.inf),
+        ("epsilon", math.inf),
+        ("weight_decay", math.inf),
+    ):
         if not 0 <= config[name] < most:
             limit = f" and below {most:g}" if most < math.inf else ""
             raise errors.UserError(f"optimizer.{name} is at least 0{limit}, not {config[name]}")

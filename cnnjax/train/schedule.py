@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from cnnjax import config as configs
+from cnnjax import errors
 
 
 def make(config: configs.ConfigDict, steps_per_epoch: int, batch_size: int) -> optax.Schedule:
@@ -21,8 +22,17 @@ def make(config: configs.ConfigDict, steps_per_epoch: int, batch_size: int) -> o
         ``warmup_learning_rate``.
       steps_per_epoch: to read durations in epochs.
       batch_size: to read durations in examples.
+
+    Raises:
+      UserError: a rate that is negative, or boundaries that are not in order.
     """
-    boundaries = jnp.array([configs.steps(each, steps_per_epoch, batch_size) for each in config.boundaries], jnp.int32)
+    for name in ("learning_rate", "warmup_learning_rate", "factor"):
+        if not 0 <= config[name] < math.inf:
+            raise errors.UserError(f"schedule.{name} is at least 0 and finite, not {config[name]}")
+    places = [configs.steps(each, steps_per_epoch, batch_size) for each in config.boundaries]
+    if sorted(places) != places:
+        raise errors.UserError(f"schedule.boundaries come one after the other, not {tuple(config.boundaries)}")
+    boundaries = jnp.array(places, jnp.int32)
     every = configs.steps(config.every, steps_per_epoch, batch_size) or jnp.iinfo(jnp.int32).max
     warmup = configs.steps(config.warmup, steps_per_epoch, batch_size)
 

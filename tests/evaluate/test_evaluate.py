@@ -327,6 +327,8 @@ def test_a_run_with_an_average_is_evaluated_with_it(train, evaluate, capsys):
         (["{linear}", "--follow"], "there is no run in"),
         (["{linear}", *ON_DIGITS, "--confusion", "x.csv", "--protocol", "whole", "centre"], "give one --protocol"),
         (["{linear}", *ON_DIGITS, "--top", "0"], "numbers from 1 on are written 1,5"),
+        (["{linear}", *ON_DIGITS, "--top", "11"], "--top 11: there are 10 classes"),
+        (["{linear}", *ON_DIGITS, "--confusion", ""], "expected the name of a file, not ''"),
     ],
 )
 def test_what_a_user_can_get_wrong(words, message, linear, trained, running, tmp_path, capsys):

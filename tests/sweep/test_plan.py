@@ -234,6 +234,8 @@ def test_rounds_add_as_many_seeds_again(seeds, most, sizes):
 def test_fewer_seeds_at_most_than_to_begin_with():
     with pytest.raises(errors.UserError, match="--until-decided 4 is below the 5 seeds to begin with"):
         plan.rounds(range(5), 4)
+    with pytest.raises(errors.UserError, match="an interval takes two seeds"):
+        plan.rounds((0,), 1)
 
 
 def test_an_arm_that_begins_with_another(make) -> None:

@@ -119,6 +119,7 @@ def test_gradients_are_clipped_together_before_they_decay():
         ({"second_moment": -0.1}, "optimizer.second_moment is at least 0 and below 1, not -0.1"),
         ({"epsilon": float("nan")}, "optimizer.epsilon is at least 0, not nan"),
         ({"clip": -1.0}, "optimizer.clip is at least 0, not -1.0"),
+        ({"weight_decay": -0.1}, "optimizer.weight_decay is at least 0, not -0.1"),
     ],
 )
 def test_what_is_no_optimiser(changes, message):

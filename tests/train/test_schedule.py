@@ -32,6 +32,23 @@ def test_the_papers():
     assert rates(expected) == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": -0.1}, r"schedule\.learning_rate is at least 0 and finite, not -0\.1"),
+        ({"warmup_learning_rate": float("inf")}, r"schedule\.warmup_learning_rate is at least 0 and finite, not inf"),
+        ({"factor": float("nan")}, r"schedule\.factor is at least 0 and finite, not nan"),
+        (
+            {"boundaries": ("9 epochs", "3 epochs")},
+            r"schedule\.boundaries come one after the other, not \('9 epochs', '3",
+        ),
+    ],
+)
+def test_what_is_no_schedule(changes, message):
+    with pytest.raises(errors.UserError, match=message):
+        rates((0,), **changes)
+
+
 def test_the_papers_warm_up_of_110_layers():
     """Same place: 0.01 at first (about 400 iterations), then back to 0.1."""
     expected = {0: 0.01, 399: 0.01, 400: 0.1, 32000: 0.01}
