@@ -59,7 +59,20 @@ def test_what_is_there_is_not_asked_again(ran, monkeypatch):
     assert [*ensembles.complete(sweep)] == []
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"a": "low"}'])
+def test_networks_that_are_trained_again_are_asked_again(ran):
+    """Of the same settings, with other weights: those of another seed here."""
+    sweep, _ = swept(ran)
+    first, second = (sweep.arms[1].run(seed)[0].weights for seed in (0, 1))
+    weights = second.read_bytes()
+    second.write_bytes(first.read_bytes())
+    assert swept(ran)[1].arms[-1].outcome == "1 completed, 1 not run"
+    (line,) = ensembles.complete(sweep)
+    assert line.startswith("both seed 1: thin, wide together")
+    second.write_bytes(weights)
+    assert [*ensembles.complete(sweep)] == []
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"a": "low"}', '{"a": true}', '{"a": NaN}', '{"a": 2.0}'])
 def test_a_damaged_file_is_made_again(ran, content):
     sweep, before = swept(ran)
     file = sweep.folder / ensembles.FILE
@@ -67,7 +80,7 @@ def test_a_damaged_file_is_made_again(ran, content):
     file.write_text(content)
     assert swept(ran)[1].arms[-1].outcome == "not run"
     assert len([*ensembles.complete(sweep)]) == 2
-    assert json.loads(file.read_text()) == json.loads(text)
+    assert json.loads(file.read_text()).items() <= json.loads(text).items()
     assert swept(ran)[1].verdicts == before.verdicts
 
 
