@@ -44,6 +44,17 @@ def counts(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(part) for part in text.split(",")))
 
 
+def position(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on, not {text!r}")
+    return int(text)
+
+
+def features(text: str) -> tuple[int, ...]:
+    """``"0-2,7"`` → 0, 1, 2, 7."""
+    return _numbers("features", text)
+
+
 def shares(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[0-9]{1,3}(/[0-9]{1,3}){2}", text):
         raise argparse.ArgumentTypeError(f"per cent of test, valid and train are written 10/15/75, not {text!r}")

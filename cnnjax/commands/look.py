@@ -1,0 +1,137 @@
+"""``cnnjax look``."""
+
+import argparse
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from cnnjax import arguments
+from cnnjax.commands import process
+
+if TYPE_CHECKING:
+    from cnnjax.evaluate.subject import Subject
+
+_IMAGES = 512
+"""Of the test set, that strongest activations are looked for in."""
+_BATCH = 128
+
+
+def add(command: process.Add) -> None:
+    """Adds the command."""
+    look = command("look", _look, "draw what a run's network has learned: filters, features, occlusion, invariance")
+    look.add_argument("run_folder", type=pathlib.Path, metavar="RUN", help="the folder of a finished run")
+    look.add_argument("--to", type=pathlib.Path, default=pathlib.Path("pictures"), help="folder; default: pictures")
+    look.add_argument("--layer", default="", help="a tap or module; default: the last one with a map")
+    look.add_argument("--features", type=arguments.features, default=(), help="e.g. 0,3,7; default: the four strongest")
+    look.add_argument("--image", type=arguments.position, default=0, help="number of a test image; default: 0")
+
+
+def _look(options: argparse.Namespace, settings: list[str]) -> int:
+    from cnnjax import errors
+    from cnnjax.evaluate import subject
+
+    shown = subject.read(options.run_folder)
+    if options.image >= len(shown.examples.labels):
+        raise errors.UserError(f"--image {options.image}: there are {len(shown.examples.labels)} test images")
+    options.to.mkdir(parents=True, exist_ok=True)
+    for name, figure in _pictures(shown, options):
+        file = options.to / f"{name}.png"
+        figure.savefig(file, dpi=150)
+        process.say(str(file))
+    return process.EXIT_OK
+
+
+def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
+    """Name and figure of each."""
+    import jax.numpy as jnp
+    import numpy as np
+
+    from cnnjax.analysis import deconvnet, features, occlusion, pictures, receptive_field
+    from cnnjax.evaluate import subject
+
+    model, variables = shown.model, shown.variables
+    count = min(_IMAGES, len(shown.examples.labels))
+    some = shown.only(np.arange(count))
+    batches = [images for images, _ in some.batches(_BATCH)]
+    images, labels = jnp.concatenate(batches), np.asarray(some.examples.labels)
+    fields = receptive_field.fields(model, (1, *images.shape[1:]))
+    maps = [name for name, field in fields.items() if field.height.places > 1 and field.height.size]
+    layer = options.layer or (maps[-1] if maps else next(iter(fields)))
+    field = fields.get(layer)
+
+    if (first := _first_filters(model, variables, images.shape)) is not None:
+        name, kernel, stride = first
+        yield "filters", pictures.filters(kernel, features.filters(kernel, stride), name)
+
+    every = features.strongest(model, variables, batches, layer, options.features or None)
+    order = every[every["rank"] == 0].sort_values("activation", ascending=False)["channel"]
+    channels = options.features or tuple(order[:4])
+    rows = every[every["channel"].isin(channels)].reset_index(drop=True)
+    seen, projected = [], []
+    for row in rows.to_dict("records"):
+        place = (row["y"], row["x"]) if field is not None and field.height.places > 1 else None
+        back, _, _ = deconvnet.project(model, variables, images[row["image"]][None], layer, row["channel"], place)
+        pair = [np.asarray(images[row["image"]]), back[0]]
+        if place is not None and field is not None and field.height.size:
+            pair = [features.patch(each, field, *place) for each in pair]
+        seen.append(pair[0])
+        projected.append(pair[1])
+    yield "strongest", pictures.strongest(rows, seen, projected, layer)
+
+    (image, _) = next(shown.only(np.array([options.image])).batches(1))
+    label, side = int(shown.examples.labels[options.image]), min(image.shape[1:3])
+    found = occlusion.occlude(model, variables, image[0], label, layer, max(1, side // 4), max(1, side // 32))
+    yield "occlusion", pictures.occlusion(np.asarray(image[0]), found, shown.names, label, layer)
+
+    names = [next(iter(fields)), layer]
+    amounts = {
+        "translation": np.linspace(-side // 4, side // 4, 9),
+        "scale": np.linspace(0.6, 1.8, 9),
+        "rotation": np.linspace(0, 180, 9),
+    }
+    frames = {
+        each: features.invariance(
+            model, variables, np.asarray(images[:5]), labels[:5].tolist(), each, places.tolist(), names
+        )
+        for each, places in amounts.items()
+    }
+    yield "invariance", pictures.invariance(frames)
+
+    if maps:
+        at = layer if layer in maps else maps[-1]
+        place = (fields[at].height.places // 2, fields[at].width.places // 2)
+        influence = receptive_field.gradient(model, variables, images[:64], at, place)
+        yield "receptive_field", pictures.receptive_field(np.asarray(image[0]), fields[at], place, influence, at)
+
+    steps: list[int] = []
+    grown: dict[int, list[np.ndarray]] = {channel: [] for channel in channels}
+    for step, then in subject.follow(shown.path, every=0.0):
+        steps.append(step)
+        best = features.strongest(then.model, then.variables, batches, layer, channels, 1)
+        for row in best.to_dict("records"):
+            back, _, _ = deconvnet.project(
+                then.model, then.variables, images[row["image"]][None], layer, row["channel"]
+            )
+            grown[row["channel"]].append(back[0])
+    if len(steps) > 1:
+        yield "evolution", pictures.evolution(steps, grown, layer)
+    else:
+        process.say(
+            f"no evolution: {shown.path} has kept {len(steps)} checkpoint{'s' * (len(steps) != 1)}; "
+            "execution.checkpoint.every and execution.checkpoint.keep say which are kept"
+        )
+
+
+def _first_filters(model: Any, variables: Any, shape: tuple[int, ...]) -> "tuple[str, Any, int] | None":
+    """Name, kernel and stride of the first convolution; none of a network without one."""
+    import numpy as np
+
+    from cnnjax.analysis import layers, receptive_field
+    from cnnjax.nn import stacking
+
+    leaves = stacking.names(stacking.unstack(dict(variables["params"])))
+    for layer in layers.layers(model, (1, *shape[1:])):
+        kernel = leaves.get(f"{layer.name}/kernel")
+        if kernel is not None and kernel.ndim == 4 and min(kernel.shape[:2]) > 1:
+            stride = receptive_field.fields(model, (1, *shape[1:]))[layer.name].height.stride
+            return layer.name, np.asarray(kernel), stride
+    return None
