@@ -8,8 +8,6 @@ import pytest
 from cnnjax import errors, models
 from cnnjax.analysis import deconvnet
 
-SIDE = 27
-
 
 @pytest.fixture(scope="module")
 def network():
