@@ -71,6 +71,7 @@ def judge(
     runs: pandas.DataFrame,
     seeds: Sequence[int] = (),
     alpha: float = statistics.ALPHA,
+    last: float | None = None,
 ) -> list[Verdict]:
     """Judges all claims of an experiment at one scale as one family.
 
@@ -86,6 +87,7 @@ def judge(
       runs: of one scale, as `store.load` returns them.
       seeds: those that were planned; without them, all that any of the arms was run with.
       alpha: level of the family.
+      last: its level at the last look, where there are several: by it is said how many more seeds are needed.
 
     Returns:
       One verdict a claim, in the same order.
@@ -105,7 +107,7 @@ def judge(
     p_values = [statistics.p_value(samples[number], claims[number].above) for number in family]
     judged = dict(zip(family, zip(p_values, statistics.holm(p_values, alpha), strict=True), strict=True))
     return [
-        _decide(claim, evidence[number], samples[number], *judged[number])
+        _decide(claim, evidence[number], samples[number], *judged[number], (last or alpha) / alpha)
         if number in judged
         else _exact(claim, evidence[number], samples[number])
         for number, claim in enumerate(claims)
@@ -132,10 +134,11 @@ def judge_at_looks(
       alpha: level of the family over all looks.
     """
     found: list[Verdict] = []
-    for count, level in zip(looks, statistics.spent(looks, alpha), strict=True):
+    levels = statistics.spent(looks, alpha)
+    for count, level in zip(looks, levels, strict=True):
         if found and count > len(seeds):
             break
-        now = judge(claims, roles, runs, seeds[:count], level)
+        now = judge(claims, roles, runs, seeds[:count], level, levels[-1])
         found = [old if old.verdict != INCONCLUSIVE else new for old, new in zip(found or now, now, strict=True)]
     return found
 
@@ -214,7 +217,10 @@ def _listed(places: Iterable[tuple[tuple[str, int], str]]) -> str:
     return "; ".join(f"{place} {why}" for place, why in grouped(places))
 
 
-def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, step: statistics.Step) -> Verdict:
+def _decide(
+    claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, step: statistics.Step, looser: float
+) -> Verdict:
+    """With how many times the level a later look has."""
     notes = evidence.notes
     if of.n < 2:
         if of.n == 1:
@@ -231,7 +237,11 @@ def _decide(claim: Claim, evidence: _Evidence, of: statistics.Sample, p: float, 
         low, high = (low, high) if p < step.level else (min(low, claim.above), max(high, claim.above))
     # The interval decides, so that what is shown and what is said cannot disagree, not even by rounding.
     verdict = REPRODUCED if low > claim.above else CONTRADICTED if high < claim.above else INCONCLUSIVE
-    if verdict == INCONCLUSIVE and evidence.shows and (seeds := statistics.needed(of, claim.above, confidence)):
+    if (
+        verdict == INCONCLUSIVE
+        and evidence.shows
+        and (seeds := statistics.needed(of, claim.above, 1 - step.level * looser))
+    ):
         more = max(seeds - of.n, 1)
         notes += (f"needs {more} more seed{'s' if more > 1 else ''}, if mean and spread stay as they are",)
     if verdict not in evidence.shows:

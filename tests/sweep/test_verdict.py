@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies
 
 from cnnjax import errors
-from cnnjax.sweep import store, verdict
+from cnnjax.sweep import statistics, store, verdict
 from cnnjax.sweep.experiment import Claim
 
 ROLES = {"deep": "plain56", "shallow": "plain20"}
@@ -316,6 +316,18 @@ def test_a_claim_keeps_the_verdict_of_the_look_that_decided_it():
     assert (late.verdict, late.n) == ("inconclusive", 10)
     [early] = verdict.judge_at_looks([CLAIM], ROLES, frame, tuple(range(5)), (5, 10))
     assert early == each
+
+
+def test_what_is_needed_is_needed_at_the_last_look():
+    """Where the first look may spend little, it does not say that little is enough there."""
+    deep, shallow = [0.20, 0.14, 0.26, 0.17, 0.23] * 4, [0.1, 0.1, 0.1, 0.1, 0.1] * 4
+    frame, seeds = runs(plain56=[each - 0.06 for each in deep], plain20=shallow), tuple(range(20))
+    [once] = verdict.judge([CLAIM], ROLES, frame, seeds[:3])
+    [first] = verdict.judge_at_looks([CLAIM], ROLES, frame, seeds[:3], (3, 6, 12))
+    assert first.verdict == once.verdict == "inconclusive"
+    # The last of these looks has three quarters of the level: 1 − (6 / 12)².
+    more = statistics.needed(statistics.sample(once.values), 0.0, 1 - 0.05 * 0.75) - 3
+    assert first.notes == (f"needs {more} more seeds, if mean and spread stay as they are",)
 
 
 def test_an_arm_against_a_bound_is_compared_with_none():
