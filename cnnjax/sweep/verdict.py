@@ -16,6 +16,9 @@ UNREACHED = "unreached"
 """Column of runs: the milestones that a run has not reached, whose columns hold how long it went on."""
 
 
+_ON_THE_WAY = ("running", "interrupted")
+
+
 @dataclasses.dataclass(frozen=True)
 class Verdict:
     """What the runs say of a claim.
@@ -125,7 +128,7 @@ def judge_at_looks(
     """As :func:`judge`, where seeds were added until the claims were decided.
 
     At each look the first so many seeds are judged, at the level that this look may spend; a claim keeps the verdict of the
-    first look that decided it.
+    first look that decided it. A look whose runs are still on their way is yet to come: it is taken once.
 
     Args:
       claims, roles, runs: as of :func:`judge`.
@@ -135,8 +138,11 @@ def judge_at_looks(
     """
     found: list[Verdict] = []
     levels = statistics.spent(looks, alpha)
+    arms = {roles[role] for claim in claims for role in claim.contrast}
+    ended = {(run["arm"], run["seed"]) for run in runs.to_dict("records") if run["state"] not in _ON_THE_WAY}
     for count, level in zip(looks, levels, strict=True):
-        if found and count > len(seeds):
+        there = all((arm, seed) in ended for arm in arms for seed in seeds[:count])
+        if found and not (count <= len(seeds) and there):
             break
         now = judge(claims, roles, runs, seeds[:count], level, levels[-1])
         found = [old if old.verdict != INCONCLUSIVE else new for old, new in zip(found or now, now, strict=True)]

@@ -318,6 +318,18 @@ def test_a_claim_keeps_the_verdict_of_the_look_that_decided_it():
     assert early == each
 
 
+@pytest.mark.parametrize("state", ["running", "interrupted", None])
+def test_a_look_is_taken_once_its_runs_have_ended(state):
+    """Until then the report says what the look before said, whatever the runs that are there would say."""
+    deep, shallow = [0.20, 0.14, 0.26, 0.30, 0.31, state], [0.1, 0.16, 0.2, 0.1, 0.1, 0.1]
+    [before] = verdict.judge_at_looks([CLAIM], ROLES, runs(plain56=deep, plain20=shallow), tuple(range(3)), (3, 6))
+    [now] = verdict.judge_at_looks([CLAIM], ROLES, runs(plain56=deep, plain20=shallow), tuple(range(6)), (3, 6))
+    assert (now, now.n) == (before, 3)
+    for end in (0.3, "failed"):
+        frame = runs(plain56=[*deep[:-1], end], plain20=shallow)
+        assert verdict.judge_at_looks([CLAIM], ROLES, frame, tuple(range(6)), (3, 6))[0].n == (6 if end == 0.3 else 5)
+
+
 def test_what_is_needed_is_needed_at_the_last_look():
     """Where the first look may spend little, it does not say that little is enough there."""
     deep, shallow = [0.20, 0.14, 0.26, 0.17, 0.23] * 4, [0.1, 0.1, 0.1, 0.1, 0.1] * 4
