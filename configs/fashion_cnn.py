@@ -8,8 +8,8 @@ The folder holds the four original files; that is where Debian's package ``datas
 The book: five convolutions and two hidden layers, dropout of one half in each of these; "over 92 %" on the test set, without a
 word on optimiser, epochs or batch. Evaluation: the test set's 10,000 images as they are, one view each.
 
-Ours: everything about training. Adam, rate 0.001, halved twice; batches of 64; He's initialisation. Run here once (one seed, eight
-epochs): 8.35 % test error at the end, 91.65 % right; the last epoch, at a quarter of the rate, took off one point.
+Ours: everything about training. Adam, rate 0.001, halved twice; batches of 64; He's initialisation. Run here once (one
+seed, eight epochs): 8.35 % test error at the end, 91.65 % right; the last epoch, at a quarter of the rate, took off one point.
 """
 
 import pathlib
