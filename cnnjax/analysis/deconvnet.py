@@ -27,7 +27,7 @@ import numpy as np
 
 from cnnjax import errors
 from cnnjax.analysis import program
-from cnnjax.analysis.layers import named, unrolled
+from cnnjax.analysis.layers import tapped, unrolled
 
 Rule = Callable[[jax.Array], jax.Array]
 
@@ -120,10 +120,7 @@ def _run(rule: Rule | None) -> Callable[..., tuple[jax.Array, Callable[[jax.Arra
         model: nn.Module, variables: Mapping[str, Any], images: jax.Array, name: str
     ) -> tuple[jax.Array, Callable[[jax.Array], jax.Array]]:
         def up(images: jax.Array) -> jax.Array:
-            found = named(model, variables, images)
-            if name not in found:
-                raise errors.unknown("tap", name, found)
-            return found[name]
+            return tapped(model, variables, images, name)
 
         maps, back = jax.vjp(jax.jit(up if rule is None else replaced(up, rule)), images)
         return maps, jax.jit(lambda down: back(down)[0])

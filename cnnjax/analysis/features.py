@@ -12,7 +12,7 @@ import pandas
 from scipy import ndimage
 
 from cnnjax import errors
-from cnnjax.analysis.layers import named, unrolled
+from cnnjax.analysis.layers import tapped, unrolled
 from cnnjax.analysis.receptive_field import Field
 
 
@@ -147,10 +147,7 @@ def invariance(
 
     @jax.jit
     def ask(images: jax.Array, variables: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
-        found = named(model, variables, images)
-        for name in names:
-            if name not in found:
-                raise errors.unknown("tap", name, found)
+        found = {name: tapped(model, variables, images, name) for name in names}
         logits: Any = model.apply(variables, images)[0]
         return jax.nn.softmax(logits), {name: found[name].reshape(len(images), -1) for name in names}
 
@@ -229,9 +226,6 @@ def _asker(model: nn.Module, variables: Mapping[str, Any], name: str) -> Callabl
 
     @jax.jit
     def ask(images: jax.Array, variables: Any) -> jax.Array:
-        found = named(model, variables, images)
-        if name not in found:
-            raise errors.unknown("tap", name, found)
-        return found[name]
+        return tapped(model, variables, images, name)
 
     return lambda images: ask(images, variables)

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnnjax import errors
 from cnnjax.nn import stacking
 
 
@@ -80,6 +81,18 @@ def named(model: nn.Module, variables: Mapping[str, Any], images: jax.Array) -> 
     """
     (_, taps), found = model.apply(variables, images, capture_intermediates=True, mutable=["intermediates"])
     return {**dict(_outputs(found["intermediates"])), **taps}
+
+
+def tapped(model: nn.Module, variables: Mapping[str, Any], images: jax.Array, name: str) -> jax.Array:
+    """What one module or tap of :func:`named` puts out.
+
+    Raises:
+      UserError: there is none of this name.
+    """
+    found = named(model, variables, images)
+    if name not in found:
+        raise errors.unknown("tap", name, found)
+    return found[name]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax import errors
-from cnnjax.analysis.layers import named, unrolled
+from cnnjax.analysis.layers import tapped, unrolled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,10 +137,7 @@ def correspondence(
 
     @jax.jit
     def features(images: jax.Array, variables: Any) -> jax.Array:
-        found = named(model, variables, images)
-        if name not in found:
-            raise errors.unknown("tap", name, found)
-        return found[name].reshape(len(images), -1)
+        return tapped(model, variables, images, name).reshape(len(images), -1)
 
     changed = jnp.where(jnp.asarray(masks), jnp.asarray(value, images.dtype), images)
     signs = np.sign(np.asarray(features(images, variables)) - np.asarray(features(changed, variables)))
@@ -155,10 +152,7 @@ def _asker(model: nn.Module, variables: Mapping[str, Any], name: str) -> Any:
     @jax.jit
     def ask(images: jax.Array, variables: Any) -> tuple[jax.Array, jax.Array]:
         logits: Any = model.apply(variables, images)[0]
-        found = named(model, variables, images)
-        if name not in found:
-            raise errors.unknown("tap", name, found)
-        maps = found[name]
+        maps = tapped(model, variables, images, name)
         return logits, maps.reshape(len(maps), -1, maps.shape[-1]).sum(1)
 
     return lambda images: ask(images, variables)

@@ -17,7 +17,7 @@ import numpy as np
 from jax.extend import core
 
 from cnnjax import errors
-from cnnjax.analysis.layers import named, trace, unrolled
+from cnnjax.analysis.layers import tapped, trace, unrolled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +133,7 @@ def gradient(
     @jax.jit
     @jax.grad
     def influence(images: jax.Array, variables: Any) -> jax.Array:
-        found = named(model, variables, images)
-        if name not in found:
-            raise errors.unknown("tap", name, found)
-        maps = found[name]
+        maps = tapped(model, variables, images, name)
         if maps.ndim != 4:
             raise errors.UserError(f"{name} has no map: its shape is {maps.shape[1:]}")
         y, x = (size // 2 for size in maps.shape[1:3]) if place is None else place

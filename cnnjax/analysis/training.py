@@ -11,7 +11,7 @@ import optax
 import pandas
 
 from cnnjax import errors
-from cnnjax.analysis.layers import named, unrolled
+from cnnjax.analysis.layers import tapped, unrolled
 from cnnjax.nn import stacking
 
 Batches = Iterable[tuple[jax.Array, jax.Array]]
@@ -184,11 +184,7 @@ def activations(
 
     @jax.jit
     def ask(images: jax.Array, variables: Any) -> dict[str, jax.Array]:
-        found = named(model, variables, images)
-        for name in names:
-            if name not in found:
-                raise errors.unknown("tap", name, found)
-        return {name: found[name] for name in names}
+        return {name: tapped(model, variables, images, name) for name in names}
 
     seen = [ask(images, variables) for images in batches]
     if not seen:

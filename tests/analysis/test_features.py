@@ -46,7 +46,7 @@ def test_a_patch_is_what_the_place_sees(network):
     other = np.where(np.zeros_like(image) == 0, -image, image)
     other[2:7, 3:8] = image[2:7, 3:8]
     maps = [
-        receptive_field.named(model, variables, jnp.asarray(each)[None])["stage1/block1/conv1"]
+        receptive_field.tapped(model, variables, jnp.asarray(each)[None], "stage1/block1/conv1")
         for each in (image, other)
     ]
     np.testing.assert_allclose(maps[0][0, 4, 5], maps[1][0, 4, 5], atol=1e-6)
