@@ -1,6 +1,7 @@
 """A deep network that is a shallow one: it exists, by construction, and training from scratch does not find it.
 
-cnnjax run experiments/constructed_identity.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/constructed_identity.py                    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/constructed_identity.py --scale cifar10    # wants an accelerator
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -43,6 +44,13 @@ experiment = Experiment(
                 "20 and 56 layers on 8×8 digits, 15 epochs. The added blocks of the plain network have Dirac kernels and a "
                 "normalisation that does nothing, those of the residual one a branch that is zero."
             ),
+        ),
+        "cifar10": Scale(
+            config="../configs/resnet_cifar.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(5),
+            note="The recipe of ResNets on CIFAR-10. Wants an accelerator.",
         ),
     },
     claims=(

@@ -1,6 +1,7 @@
 """Dropout: how much, where, and with batch normalisation?
 
-cnnjax run experiments/dropout.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/dropout.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/dropout.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale, product
@@ -31,6 +32,13 @@ experiment = Experiment(
             roles=ROLES,
             seeds=range(5),
             note="AlexNet at an eighth of its width (512 units in each hidden layer), on digits enlarged to 67×67, 15 epochs.",
+        ),
+        "imagenet": Scale(
+            config="../configs/alexnet.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(3),
+            note="The paper's network and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
         ),
     },
     claims=(

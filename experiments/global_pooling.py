@@ -1,6 +1,7 @@
 """Network in Network: what do global average pooling and the mlpconv layers gain?
 
-cnnjax run experiments/global_pooling.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/global_pooling.py                    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/global_pooling.py --scale cifar10    # wants an accelerator
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -29,6 +30,13 @@ experiment = Experiment(
                 "A narrow Network in Network on digits enlarged to 16×16; the paper's on CIFAR-10. Normalised; the paper's is "
                 "not, and without it the fully connected heads did not learn."
             ),
+        ),
+        "cifar10": Scale(
+            config="../configs/nin.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(5),
+            note="The paper's networks and recipe; what it whitens with is not quite known. Wants an accelerator.",
         ),
     },
     claims=(

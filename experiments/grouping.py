@@ -1,16 +1,22 @@
 """Two towers: is AlexNet on two GPUs better than on one with half of the kernels, and what do the groups cost?
 
-cnnjax run experiments/grouping.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/grouping.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/grouping.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
 
-ARMS = {
-    "two-towers": {"model.name": "alexnet"},
-    "ungrouped": {"model.name": "alexnet_ungrouped"},
-    "half-width": {"model.name": "alexnet_ungrouped", "model.width_factor": 0.0625, "model.hidden": 8192},
-}
-ROLES = {name: name for name in ARMS}
+
+def arms(width: float) -> dict[str, dict[str, object]]:
+    """In two groups, in one, and in one with half of the kernels and as many hidden units."""
+    return {
+        "two-towers": {"model.name": "alexnet"},
+        "ungrouped": {"model.name": "alexnet_ungrouped"},
+        "half-width": {"model.name": "alexnet_ungrouped", "model.width_factor": width / 2, "model.hidden": 8192},
+    }
+
+
+ROLES = {name: name for name in arms(1.0)}
 
 experiment = Experiment(
     question="Is a network on two GPUs, in two groups of kernels, better than one with half of them?",
@@ -18,12 +24,22 @@ experiment = Experiment(
     scales={
         "digits": Scale(
             config="../configs/alexnet_digits.py",
-            arms=ARMS,
+            arms=arms(0.125),
             roles=ROLES,
             seeds=range(5),
             note=(
                 "AlexNet at an eighth of its width, on digits enlarged to 67×67, 15 epochs. The half has a sixteenth of the "
                 "kernels, and as many hidden units as the others."
+            ),
+        ),
+        "imagenet": Scale(
+            config="../configs/alexnet.py",
+            arms=arms(1.0),
+            roles=ROLES,
+            seeds=range(3),
+            note=(
+                "The paper's network and recipe, tested with one view on 4 % of the training images. Its half has all kernels "
+                "of the last convolution; here it has half of them. Wants accelerators."
             ),
         ),
     },

@@ -1,6 +1,7 @@
 """Initialisation: which deep networks does it let train, with and without batch normalisation?
 
-cnnjax run experiments/initialisation.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/initialisation.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/initialisation.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale, product
@@ -27,6 +28,17 @@ experiment = Experiment(
             note=(
                 "A plain network of 20 layers (the CIFAR family without shortcuts) on 8×8 digits, 15 epochs. Gaussian: a "
                 "standard deviation of 0.01 everywhere, as VGG's A is taken to begin (the paper prints a variance of 0.01)."
+            ),
+        ),
+        "imagenet": Scale(
+            config="../configs/resnet_imagenet.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(3),
+            overrides={"model.name": "resnet34", "model.shortcut": "none"},
+            note=(
+                "ResNet's plain network of 34 layers and its recipe, tested on 4 % of the training images; the papers have "
+                "VGG's, and networks of 22 and 30 layers. Wants accelerators."
             ),
         ),
     },

@@ -27,6 +27,14 @@ experiment = Experiment(
             seeds=range(5),
             note="The recipe of ResNets on CIFAR-10. Wants an accelerator.",
         ),
+        "imagenet": Scale(
+            config="../configs/inception_v3.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(3),
+            overrides={"model.name": "inception_v2_rethinking", "model.factorised_7x7": False},
+            note="The paper's Inception-v2 and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
+        ),
     },
     claims=(
         Claim(

@@ -1,6 +1,7 @@
 """Local response normalisation: does it help, and where does it belong?
 
-cnnjax run experiments/lrn.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/lrn.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/lrn.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -21,6 +22,13 @@ experiment = Experiment(
             roles={name: name for name in ARMS},
             seeds=range(5),
             note="AlexNet at an eighth of its width, on digits enlarged to 67×67, 15 epochs.",
+        ),
+        "imagenet": Scale(
+            config="../configs/alexnet.py",
+            arms=ARMS,
+            roles={name: name for name in ARMS},
+            seeds=range(3),
+            note="The paper's network and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
         ),
     },
     claims=(

@@ -1,6 +1,7 @@
 """Optimisers: descent alone, momentum, RMSProp, Adam.
 
-cnnjax run experiments/optimisers.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/optimisers.py                    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/optimisers.py --scale cifar10    # wants an accelerator
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -36,6 +37,13 @@ experiment = Experiment(
                 "ResNet-20 on 8×8 digits, 15 epochs, the recipe's steps of the rate. RMSProp as Inception-v3 has it (0.9, "
                 "ε = 1, 0.045), Adam at its authors' defaults; none was tuned here."
             ),
+        ),
+        "cifar10": Scale(
+            config="../configs/resnet_cifar.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(5),
+            note="The recipe of ResNets on CIFAR-10, and the rates of the others as on digits. Wants an accelerator.",
         ),
     },
     claims=(

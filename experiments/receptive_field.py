@@ -1,6 +1,7 @@
 """Receptive field: one large kernel, a stack of small ones, or none at all?
 
-cnnjax run experiments/receptive_field.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/receptive_field.py                    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/receptive_field.py --scale cifar10    # wants an accelerator
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -26,6 +27,14 @@ experiment = Experiment(
                 "Fields of 1, 3 and 7 pixels before one pool of 4×4, on digits enlarged to 16×16, 15 epochs; 38,522, 36,202 "
                 "and 20,594 (7×7) or 29,146 parameters (three 3×3): not equal."
             ),
+        ),
+        "cifar10": Scale(
+            config="../configs/pattern_digits.py",
+            arms={name: {"model.layers": layers.replace("pool4", "pool8")} for name, layers in LAYERS.items()},
+            roles=ROLES,
+            seeds=range(5),
+            overrides={"dataset.name": "cifar10", "dataset.side": 0},
+            note="The same layers before one pool of 8×8, on CIFAR-10, 15 epochs. Wants an accelerator.",
         ),
     },
     claims=(

@@ -1,6 +1,7 @@
 """Views: what do more views of a test image save?
 
-    cnnjax run experiments/test_views.py    # embedded digits, minutes on two CPU cores
+    cnnjax run experiments/test_views.py                     # embedded digits, minutes on two CPU cores
+    cnnjax run experiments/test_views.py --scale imagenet    # wants accelerators
 
 Trained networks are tested by several of the protocols of `cnnjax evaluate --list`, each against one view.
 """
@@ -23,6 +24,20 @@ experiment = Experiment(
             note=(
                 "ResNet-20 trained on crops of 8×8, as the papers' are of 224: of digits enlarged to 9×9, as theirs of 256 "
                 "(AlexNet), or to 9×9 up to 18×18, as theirs of 256 to 512 (VGG). None are mirrored: ten views are five."
+            ),
+        ),
+        "imagenet": Scale(
+            config="../configs/vgg.py",
+            arms={
+                "one-size": {},
+                "jittered": {"dataset.name": "ilsvrc2012_480", "task.jitter": (256, 512)},
+            },
+            roles={"one-size": "one-size", "jittered": "jittered"},
+            seeds=range(3),
+            overrides={"model.name": "vgg16", "model.kernel_init": "glorot"},
+            note=(
+                "VGG's D, from Glorot and Bengio's initialisation; at many sizes from the start, and not from a trained "
+                "network as in the paper. On 4 % of the training images. Wants accelerators."
             ),
         ),
     },
