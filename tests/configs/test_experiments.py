@@ -45,6 +45,29 @@ def test_every_arm_of_every_scale_is_valid(path, tmp_path):
                 configs.steps(duration, 44, 32)
 
 
+SIDES = {"digits": 8, "cifar10": 32, "mnist": 28}
+"""Of sets that recipes take as they are."""
+
+
+@pytest.mark.slow
+@every_experiment
+def test_every_arm_of_every_scale_has_a_network_for_its_images(path, tmp_path):
+    """Shapes only, at the size that is trained on: nothing else of a large scale can be built here."""
+    loaded, known = experiment.load(path), set()
+    for name in loaded.scales:
+        for arm in plan.make(loaded, name, [], [], tmp_path).arms:
+            task, data = arm.config.task, arm.config.dataset
+            for side in task.sizes or (task.crop or data.side or SIDES[data.name],):
+                key = str((arm.config.model, side))
+                if key not in known:
+                    images = jax.ShapeDtypeStruct(
+                        (2, side, side, 1 if data.name in ("digits", "mnist") else 3), "float32"
+                    )
+                    network = models.create(**arm.config.model, num_classes=10)
+                    assert jax.eval_shape(network.init, jax.random.key(0), images)["params"]
+                known.add(key)
+
+
 @every_experiment
 def test_claims_are_about_roles_that_every_scale_has(path):
     loaded = experiment.load(path)
