@@ -495,6 +495,13 @@ class _Residual(nn.Module):
         return self.settings.activate(x + self.scale * y, self.activation)
 
 
+SQUEEZES = ("average", "max")
+"""What becomes of each map: the paper's, and its ablation's. Hu et al. 2017, §6.2."""
+
+GATES = ("sigmoid", "tanh", "relu")
+"""Activations of the excitation: the paper's, and its ablation's. Hu et al. 2017, §6.3."""
+
+
 @dataclasses.dataclass(frozen=True)
 class SqueezeExcite:
     """Channels weighted by what all of them say: ``x · σ(W₂ δ(W₁ z))``, z their means. Hu et al. 2017, §3.
@@ -502,8 +509,8 @@ class SqueezeExcite:
     Attributes:
       name: of the scope: ``reduce`` and ``expand``.
       ratio: channels to those in between.
-      kind: of the squeeze: ``"average"`` (the paper) or ``"max"``.
-      gate: activation of the excitation: ``"sigmoid"`` (the paper), or ``"relu"``, ``"tanh"`` of its ablation.
+      kind: of the squeeze, of :data:`SQUEEZES`.
+      gate: of :data:`GATES`.
     """
 
     name: str = "squeeze_excite"
@@ -513,6 +520,9 @@ class SqueezeExcite:
 
     def __post_init__(self) -> None:
         _check(self, ratio=1)
+        for field, allowed in (("kind", SQUEEZES), ("gate", GATES)):
+            if getattr(self, field) not in allowed:
+                raise errors.unknown(f"{field} of {self.name}:", getattr(self, field), allowed)
 
     def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
         if x.shape[-1] < self.ratio:
