@@ -325,6 +325,23 @@ class GlobalPool:
 
 
 @dataclasses.dataclass(frozen=True)
+class ChannelPool:
+    """The maximum over each ``window`` neighbouring channels, see :func:`cnnjax.ops.pooling.channel_pool`."""
+
+    name: str
+    window: int
+
+    def __post_init__(self) -> None:
+        _check(self, window=1)
+
+    def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
+        try:
+            return pooling.channel_pool(x, self.window)
+        except errors.UserError as error:
+            raise errors.UserError(f"{self.name}: {error}") from error
+
+
+@dataclasses.dataclass(frozen=True)
 class BinPool:
     """``count × count`` bins of a map of any size, see :func:`cnnjax.ops.pooling.bin_pool`."""
 
@@ -561,8 +578,8 @@ class Side:
 def widened(rows: Rows, factor: float) -> list[Row]:
     """The same rows with so many times the features, but for the logits: those of the last row that has features.
 
-    Features are rounded, to a multiple of the groups of the convolution itself and of one that follows, and are at least one a
-    group.
+    Features are rounded, to a multiple of the groups of the convolution itself, and of one or of a pool over channels that
+    follows, and are at least one a group.
     """
     last = _last(rows)
     return _divisible([row if place == last else _widened(row, factor) for place, row in enumerate(rows)])
@@ -574,9 +591,9 @@ def _last(rows: Rows) -> int:
 
 
 def _divisible(rows: list[Any]) -> list[Any]:
-    """Rows, each of which has as many features as the groups of the next convolution want."""
+    """Rows, each of which has as many features as the groups of the next convolution, or a pool over channels, want."""
     for place, row in enumerate(rows):
-        groups = getattr(row, "groups", 1)
+        groups = row.window if isinstance(row, ChannelPool) else getattr(row, "groups", 1)
         before = [earlier for earlier, other in enumerate(rows[:place]) if hasattr(other, "features")]
         if groups > 1 and before:
             source = rows[before[-1]]
