@@ -35,6 +35,7 @@ NEUTRAL: dict[str, Any] = {
     "model.dropout": 0.0,
     "model.dropout_after": "",
     "model.kernel_init": "",
+    "model.features": (384, 384, 256),
     "model.se_ratio": 0,
     "model.se_place": "standard",
     "model.se_stages": (),

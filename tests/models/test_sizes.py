@@ -403,6 +403,19 @@ def test_where_the_stride_is():
             60_965_224 - 37_752_832 - 16_781_312 - 4_097_000 + 9217 * 2048 + 2049 * 2048 + 2_049_000,
         ),
         ("alexnet", {"overlapping": False}, 60_965_224),
+        # As much more as pytorchcv's ZF network has with these maps; with groups arithmetic.
+        ("alexnet_ungrouped", {"features": (512, 1024, 512)}, 62_378_344 + 107_627_624 - 62_357_608),
+        (
+            "alexnet",
+            {"features": (512, 1024, 512)},
+            60_965_224
+            + (9 * 256 * 128 + 128)
+            + 9 * (256 * 1024 - 192 * 384)
+            + 640
+            + 9 * (512 * 512 - 192 * 256)
+            + 256
+            + 36 * 256 * 4096,
+        ),
     ],
 )
 def test_variants(name, fields, parameters):
