@@ -18,6 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
         "name": "alexnet",  # or alexnet_ungrouped
         "lrn": "before",  # of the pools; or after, none
         "overlapping": True,
+        "features": (384, 384, 256),  # of the third to fifth convolution
         "hidden": 4096,
         "without": "",
         "batch_norm": False,

@@ -43,6 +43,7 @@ def get_config() -> ml_collections.ConfigDict:
     recipe.model = {
         "name": "bn_inception",
         "separable": True,  # the first convolution
+        "se_ratio": 0,  # of squeeze-and-excitation after each module; see configs/senet.py
         "batch_norm": True,
         "activation": "relu",
         "dropout": 0.0,

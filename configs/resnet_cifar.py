@@ -64,7 +64,10 @@ def get_config() -> ml_collections.ConfigDict:
                 "dropout_after": "",  # taps, with commas, e.g. stage2,stage3; the paper's networks drop nothing
                 "kernel_init": "",  # He's; or glorot, gaussian
                 "se_ratio": 0,  # of squeeze-and-excitation in each block (Hu et al. 2017); 0: none
-                "se_place": "standard",  # or pre, post, identity
+                "se_place": "standard",  # or pre, post, identity, inside
+                "se_stages": (),  # numbers of the stages that have it; (): all
+                "se_squeeze": "average",  # or max
+                "se_gate": "sigmoid",  # or tanh, relu
                 "scan": True,  # compile time does not grow with depth; parameter names do not change
                 "dtype": "float32",
                 "bn_group": 0,  # examples that share BN statistics; 0: the whole batch. The paper: 64, of 128 on two GPUs

@@ -27,6 +27,9 @@ def get_config() -> ml_collections.ConfigDict:
         "kernel_init": "",
         "se_ratio": 0,
         "se_place": "standard",
+        "se_stages": (),  # numbers of the stages that have it; (): all
+        "se_squeeze": "average",  # or max
+        "se_gate": "sigmoid",  # or tanh, relu
         "scan": True,
         "dtype": "float32",
         "bn_group": 0,

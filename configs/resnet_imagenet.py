@@ -56,6 +56,9 @@ def get_config() -> ml_collections.ConfigDict:
         "kernel_init": "",  # He's; or glorot, gaussian
         "se_ratio": 0,  # of squeeze-and-excitation in each block; see configs/senet.py
         "se_place": "standard",  # or pre, post, identity, inside
+        "se_stages": (),  # numbers of the stages that have it; (): all
+        "se_squeeze": "average",  # or max
+        "se_gate": "sigmoid",  # or tanh, relu
         "scan": True,
         "dtype": "float32",
         "bn_group": 32,

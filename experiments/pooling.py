@@ -1,4 +1,4 @@
-"""Pooling: overlapping or not, the maximum or the mean, or a convolution at a stride instead?
+"""Pooling: overlapping or not, the maximum or the mean, over channels too, or a convolution at a stride instead?
 
 cnnjax run experiments/pooling.py    # embedded digits, minutes on two CPU cores
 """
@@ -11,12 +11,18 @@ LAYERS = {
     "average": "conv3-16 avgpool2 conv3-32 avgpool2 fc-64",
     "strided": "conv3-16 conv3/2-16 conv3-32 conv3/2-32 fc-64",
     "none": "conv3/2-16 conv3/2-32 fc-64",
+    "depthwise": "conv3-32 depthpool2 pool2 conv3-64 depthpool2 pool2 fc-64",
 }
 ROLES = {name: name for name in LAYERS}
 
 experiment = Experiment(
-    question="How should maps be made smaller: by overlapping windows or not, by the maximum, the mean, or a convolution?",
-    source="Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep CNNs (2012), §3.4",
+    question=(
+        "How should maps be made smaller, and fewer: by overlapping windows or not, by the maximum, the mean, or a convolution?"
+    ),
+    source=(
+        "Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep CNNs (2012), §3.4; Géron: Hands-On Machine Learning "
+        "(2019), chapter 14 (depth-wise)"
+    ),
     scales={
         "digits": Scale(
             config="../configs/pattern_digits.py",
@@ -51,6 +57,12 @@ experiment = Experiment(
             "test/error",
             {"none": 1, "max": -1},
             paper="Not in the paper.",
+        ),
+        Claim(
+            "The maximum of each two of twice as many maps, before each pool, lowers the test error.",
+            "test/error",
+            {"max": 1, "depthwise": -1},
+            paper="Géron: such a layer can learn to be invariant to anything, as rotation, thickness or brightness; no number.",
         ),
     ),
 )

@@ -38,6 +38,7 @@ class AlexNet(Network):
       lrn: of :data:`LRN_PLACES`.
       lrn_mean: whether its alpha is of the mean of squares, as in PyTorch, or of their sum.
       overlapping: whether pools are 3×3 at stride 2, or 2×2.
+      features: maps of the third to fifth convolution; 512, 1024, 512 are Zeiler & Fergus 2013, Table 3.
       hidden: units of the sixth and seventh layer.
       without: layers that are left out, with commas, e.g. ``"conv3,conv4"`` (§7; Zeiler & Fergus 2013, Table 3).
     """
@@ -46,6 +47,7 @@ class AlexNet(Network):
     lrn: str = "before"
     lrn_mean: bool = False
     overlapping: bool = True
+    features: tuple[int, int, int] = (384, 384, 256)
     hidden: int = 4096
     without: str = ""
     dropout: float = 0.5
@@ -66,14 +68,15 @@ class AlexNet(Network):
 
     def table(self) -> Rows:
         window = 3 if self.overlapping else 2
+        third, fourth, fifth = self.features
         table: list[Row] = [
             Conv("conv1", 96, 11, 4, padding=0, std=0.01),
             *reduced(Pool("pool1", window=window), Lrn("lrn1", mean=self.lrn_mean), self.lrn),
             Conv("conv2", 256, 5, groups=self.groups, std=0.01, start=1.0),
             *reduced(Pool("pool2", window=window), Lrn("lrn2", mean=self.lrn_mean), self.lrn),
-            Conv("conv3", 384, 3, std=0.01),
-            Conv("conv4", 384, 3, groups=self.groups, std=0.01, start=1.0),
-            Conv("conv5", 256, 3, groups=self.groups, std=0.01, start=1.0),
+            Conv("conv3", third, 3, std=0.01),
+            Conv("conv4", fourth, 3, groups=self.groups, std=0.01, start=1.0),
+            Conv("conv5", fifth, 3, groups=self.groups, std=0.01, start=1.0),
             Pool("pool5", window=window),
             Flatten(),
             Dense("fc6", self.hidden, std=0.01, start=1.0),

@@ -4,8 +4,10 @@
 
 Words: ``conv3-64`` is a 3×3 convolution with 64 maps that keeps the size (an even kernel takes one pixel off),
 ``conv11/4-96`` one at stride 4; ``pool2`` a 2×2 max pool at stride 2, ``pool3/2`` an overlapping one, ``avgpool2`` an average;
-``fc-120`` a fully connected layer with 120 units. Spaces or ``->`` stand between; ``input`` and ``output`` may stand at the
-ends. The last fully connected layer, which puts out the classes, is ``output``. :func:`written` gives a line in full.
+``depthpool2``, right after a convolution, takes the maximum of each two of its maps (Géron 2019, chapter 14: depth-wise max
+pooling); ``fc-120`` is a fully connected layer with 120 units. Spaces or ``->`` stand between; ``input`` and ``output`` may
+stand at the ends. The last fully connected layer, which puts out the classes, is ``output``. :func:`written` gives a line in
+full.
 """
 
 import re
@@ -14,14 +16,15 @@ from typing import ClassVar
 from cnnjax import errors
 from cnnjax.models import registry
 from cnnjax.nn.network import Network
-from cnnjax.nn.rows import Conv, Dense, Drop, Flatten, Pool, Row, Rows
+from cnnjax.nn.rows import ChannelPool, Conv, Dense, Drop, Flatten, Pool, Row, Rows
 
 _WORDS = {
     "conv": r"conv([1-9]\d*)(?:/([1-9]\d*))?-([1-9]\d*)",
+    "depthpool": r"depthpool([1-9]\d*)",
     "pool": r"(avg)?pool([1-9]\d*)(?:/([1-9]\d*))?",
     "fc": r"fc-([1-9]\d*)",
 }
-_PATTERN = re.compile(r"((conv )+(pool )?)+(fc )*")
+_PATTERN = re.compile(r"(conv (depthpool )?(pool )?)+(fc )*")
 LENET = "conv5-6 pool2 conv5-16 pool2 fc-120 fc-84"
 
 
@@ -41,7 +44,8 @@ def parse(layers: str) -> list[tuple[str, re.Match[str]]]:
         matches = [(kind, match) for kind, form in _WORDS.items() if (match := re.fullmatch(form, word))]
         if not matches:
             raise errors.UserError(
-                f"layers: {word!r} is no layer; they are written conv3-64, conv11/4-96, pool2, pool3/2, avgpool2, fc-120"
+                f"layers: {word!r} is no layer; they are written conv3-64, conv11/4-96, pool2, pool3/2, avgpool2, depthpool2, "
+                "fc-120"
             )
         found += matches
     kinds = "".join(f"{kind} " for kind, _ in found)
@@ -50,7 +54,7 @@ def parse(layers: str) -> list[tuple[str, re.Match[str]]]:
         place = len(good[0].split()) if good else 0
         wrong = repr(found[place][1][0]) if place < len(found) else "the end"
         raise errors.UserError(
-            f"layers follow (conv+ pool?)+ fc*: each pool comes after convolutions, and fc last; {wrong} does not fit"
+            f"layers follow (conv depthpool? pool?)+ fc*: pools come after convolutions, and fc last; {wrong} does not fit"
         )
     return found
 
@@ -87,6 +91,8 @@ class PatternNet(Network):
                 kernel, strides, features = (int(each or 1) for each in match.groups())
                 place += 1
                 rows.append(Conv(f"conv{stage}_{place}", features, kernel, strides, (kernel - 1) // 2))
+            elif kind == "depthpool":
+                rows.append(ChannelPool(f"depthpool{stage}_{place}", int(match[1])))
             elif kind == "pool":
                 average, window, step = match.groups()
                 rows.append(Pool(f"pool{stage}", "average" if average else "max", int(window), int(step or window)))

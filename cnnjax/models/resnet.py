@@ -20,6 +20,7 @@ channels padded on both sides instead of at the end; ResNets of 11 M parameters 
 another network.
 """
 
+import dataclasses
 from typing import ClassVar
 
 from cnnjax import errors
@@ -36,7 +37,7 @@ PLACES = {
     "identity": "on the shortcut",
     "inside": "after its first 3×3 convolution",
 }
-"""Of squeeze-and-excitation in a block. Hu et al. 2017, §6.4 and Fig. 5."""
+"""Of squeeze-and-excitation in a block. Hu et al. 2017, §6.5 and Fig. 5."""
 
 
 class _Residual(Network):
@@ -51,6 +52,10 @@ class _Residual(Network):
       keep: what is kept for the backward pass, see :data:`cnnjax.nn.stacking.KEPT`.
       se_ratio: of squeeze-and-excitation, see `cnnjax.models.senet`; 0: none.
       se_place: of :data:`PLACES`.
+      se_stages: numbers of the stages that have it; none named: all. Hu et al. 2017, §6.4, count the layers before the stages
+        as the first one: their number is one more.
+      se_squeeze: of :data:`cnnjax.nn.rows.SQUEEZES`; §6.2.
+      se_gate: of :data:`cnnjax.nn.rows.GATES`; §6.3.
     """
 
     shortcut: str = "A"
@@ -60,6 +65,9 @@ class _Residual(Network):
     keep: str = "all"
     se_ratio: int = 0
     se_place: str = "standard"
+    se_stages: tuple[int, ...] = ()
+    se_squeeze: str = "average"
+    se_gate: str = "sigmoid"
     batch_norm: bool = True
 
     def __post_init__(self) -> None:
@@ -80,24 +88,28 @@ class _Residual(Network):
     def block(self, features: int, strides: tuple[int, int]) -> Block:
         """Two 3×3 convolutions (Fig. 2 and Fig. 5 left)."""
         body = (Conv("conv1", features, 3, strides), Conv("conv2", features, 3, activation="identity"))
-        return self.excited(body, self.shortcut, features, strides)
+        return Block(body, self.shortcut, features, strides)
 
-    def excited(self, body: tuple[Row, ...], kind: str, features: int, strides: tuple[int, int]) -> Block:
-        """A block with squeeze-and-excitation, where the network has it."""
-        rows = {
-            place: (SqueezeExcite(ratio=self.se_ratio),) if self.se_ratio and place == self.se_place else ()
-            for place in PLACES
-        }
-        first = next(place for place, row in enumerate(body, start=1) if getattr(row, "kernel", 0) == 3)
-        branch = (*rows["pre"], *body[:first], *rows["inside"], *body[first:], *rows["standard"])
-        return Block(branch, kind, features, strides, rows["identity"], rows["post"])
+    def excited(self, block: Block) -> Block:
+        """The block with squeeze-and-excitation at its place."""
+        gate = SqueezeExcite(ratio=self.se_ratio, kind=self.se_squeeze, gate=self.se_gate)
+        rows = {place: (gate,) if place == self.se_place else () for place in PLACES}
+        first = next(place for place, row in enumerate(block.body, start=1) if getattr(row, "kernel", 0) == 3)
+        body = (*rows["pre"], *block.body[:first], *rows["inside"], *block.body[first:], *rows["standard"])
+        return dataclasses.replace(block, body=body, carry=rows["identity"], after=rows["post"])
 
     def stages(self, blocks: tuple[int, ...]) -> list[Row]:
         """Stages of so many blocks."""
+        every = range(1, len(blocks) + 1)
+        for number in self.se_stages:
+            if number not in every:
+                raise errors.unknown("stage of se_stages", str(number), map(str, every))
         found: list[Row] = []
         for number, count in enumerate(blocks, start=1):
             features, strides = self.width * self.growth ** (number - 1), (2, 2) if number > 1 else (1, 1)
             first, rest = self.block(features, strides), self.block(features, (1, 1))
+            if self.se_ratio and number in (self.se_stages or every):
+                first, rest = self.excited(first), self.excited(rest)
             found.append(Stage(f"stage{number}", first, rest, count, self.scan, self.keep))
         return found
 
@@ -171,7 +183,7 @@ class ResNet(_Residual):
             Conv("conv2", features, 3, second),
             Conv("conv3", 4 * features, 1, activation="identity"),
         )
-        return self.excited(body, self.shortcut, 4 * features, strides)
+        return Block(body, self.shortcut, 4 * features, strides)
 
     def table(self) -> Rows:
         return [

@@ -1,8 +1,9 @@
 """Squeeze-and-Excitation Networks (Hu, Shen, Albanie, Sun, Wu 2017).
 
 §3: channels are weighted by a gate of all channels' means, two fully connected layers with a ratio of 16 between. §3.3: at
-the end of each residual branch (SE-ResNet), after each Inception module (SE-Inception); §6.4 places it elsewhere
-(``se_place`` of the residual networks). The networks of other papers have a field ``se_ratio``; here are the names.
+the end of each residual branch (SE-ResNet), after each Inception module (SE-Inception). §6 varies it, in residual networks:
+another squeeze and gate (``se_squeeze``, ``se_gate``), some stages only (``se_stages``), other places (``se_place``). The
+networks of other papers have a field ``se_ratio``; here are the names.
 
 SENet-154 (appendix): ResNet-152's stages with 64 groups, twice and four times as many maps in a bottleneck; the stem is
 three 3×3 convolutions, projections at stride 2 are 3×3, dropout of 0.2 before the classifier.
@@ -41,7 +42,7 @@ class SeNet154(SeResNet):
         )
         # Its first stage projects by 1×1.
         kind = "B" if strides == (1, 1) and self.shortcut == "B3" else self.shortcut
-        return self.excited(body, kind, 4 * features, strides)
+        return Block(body, kind, 4 * features, strides)
 
     def table(self) -> Rows:
         stem: list[Row] = [

@@ -325,6 +325,23 @@ class GlobalPool:
 
 
 @dataclasses.dataclass(frozen=True)
+class ChannelPool:
+    """The maximum over each ``window`` neighbouring channels, see :func:`cnnjax.ops.pooling.channel_pool`."""
+
+    name: str
+    window: int
+
+    def __post_init__(self) -> None:
+        _check(self, window=1)
+
+    def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
+        try:
+            return pooling.channel_pool(x, self.window)
+        except errors.UserError as error:
+            raise errors.UserError(f"{self.name}: {error}") from error
+
+
+@dataclasses.dataclass(frozen=True)
 class BinPool:
     """``count × count`` bins of a map of any size, see :func:`cnnjax.ops.pooling.bin_pool`."""
 
@@ -495,6 +512,13 @@ class _Residual(nn.Module):
         return self.settings.activate(x + self.scale * y, self.activation)
 
 
+SQUEEZES = ("average", "max")
+"""What becomes of each map: the paper's, and its ablation's. Hu et al. 2017, §6.2."""
+
+GATES = ("sigmoid", "tanh", "relu")
+"""Activations of the excitation: the paper's, and its ablation's. Hu et al. 2017, §6.3."""
+
+
 @dataclasses.dataclass(frozen=True)
 class SqueezeExcite:
     """Channels weighted by what all of them say: ``x · σ(W₂ δ(W₁ z))``, z their means. Hu et al. 2017, §3.
@@ -502,8 +526,8 @@ class SqueezeExcite:
     Attributes:
       name: of the scope: ``reduce`` and ``expand``.
       ratio: channels to those in between.
-      kind: of the squeeze: ``"average"`` (the paper) or ``"max"``.
-      gate: activation of the excitation: ``"sigmoid"`` (the paper), or ``"relu"``, ``"tanh"`` of its ablation.
+      kind: of the squeeze, of :data:`SQUEEZES`.
+      gate: of :data:`GATES`.
     """
 
     name: str = "squeeze_excite"
@@ -513,6 +537,9 @@ class SqueezeExcite:
 
     def __post_init__(self) -> None:
         _check(self, ratio=1)
+        for field, allowed in (("kind", SQUEEZES), ("gate", GATES)):
+            if getattr(self, field) not in allowed:
+                raise errors.unknown(f"{field} of {self.name}:", getattr(self, field), allowed)
 
     def __call__(self, x: jax.Array, settings: Settings) -> jax.Array:
         if x.shape[-1] < self.ratio:
@@ -551,8 +578,8 @@ class Side:
 def widened(rows: Rows, factor: float) -> list[Row]:
     """The same rows with so many times the features, but for the logits: those of the last row that has features.
 
-    Features are rounded, to a multiple of the groups of the convolution itself and of one that follows, and are at least one a
-    group.
+    Features are rounded, to a multiple of the groups of the convolution itself, and of one or of a pool over channels that
+    follows, and are at least one a group.
     """
     last = _last(rows)
     return _divisible([row if place == last else _widened(row, factor) for place, row in enumerate(rows)])
@@ -564,9 +591,9 @@ def _last(rows: Rows) -> int:
 
 
 def _divisible(rows: list[Any]) -> list[Any]:
-    """Rows, each of which has as many features as the groups of the next convolution want."""
+    """Rows, each of which has as many features as the groups of the next convolution, or a pool over channels, want."""
     for place, row in enumerate(rows):
-        groups = getattr(row, "groups", 1)
+        groups = row.window if isinstance(row, ChannelPool) else getattr(row, "groups", 1)
         before = [earlier for earlier, other in enumerate(rows[:place]) if hasattr(other, "features")]
         if groups > 1 and before:
             source = rows[before[-1]]

@@ -14,6 +14,8 @@ from cnnjax import errors, models
 from cnnjax.analysis import cost
 from cnnjax.models.resnet import CifarResNet
 from cnnjax.nn import stacking
+from cnnjax.nn.rows import SqueezeExcite
+from cnnjax.nn.stacking import Stage
 
 GOLDENS = pathlib.Path(__file__).with_name("goldens")
 RULE = runpy.run_path(str(GOLDENS / "rule.py"))
@@ -30,6 +32,15 @@ TABLE_6 = {20: "0.27", 32: "0.46", 44: "0.66", 56: "0.85", 110: "1.7", 1202: "19
 DEPTHS = tuple(TABLE_6)
 # Of one 32×32×3 image, shortcut A.
 MACS = {20: 40551040, 32: 68862592, 44: 97174144, 56: 125485696, 110: 252887680, 1202: 2829238912}
+
+
+def test_where_squeeze_and_excitation_is_and_of_which_kind():
+    model = models.create("resnet20", se_ratio=4, se_place="pre", se_stages=(1, 3), se_squeeze="max", se_gate="tanh")
+    blocks = [block for row in model.table() if isinstance(row, Stage) for block in (row.first, row.rest)]
+    assert [isinstance(block.body[0], SqueezeExcite) for block in blocks] == [True, True, False, False, True, True]
+    assert {row for block in blocks for row in block.body if isinstance(row, SqueezeExcite)} == {
+        SqueezeExcite(ratio=4, kind="max", gate="tanh")
+    }
 
 
 def convolutions(depth, shortcut):

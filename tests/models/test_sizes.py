@@ -389,6 +389,11 @@ def test_where_the_stride_is():
         ("vgg16", {"dense_head": True}, 138_357_544),
         ("vgg16_bn", {"bn_bias": False}, 138_357_544 + 4224),  # a scale and a bias for 4,224 maps, less their biases
         ("resnet20", {"shortcut": "B3"}, 292_954),
+        ("seresnet50", {"se_stages": (1,)}, 25_557_032 + excited(*[256] * 3)),  # Hu et al. 2017, §6.4: 25.6 M,
+        ("seresnet50", {"se_stages": (2,)}, 25_557_032 + excited(*[512] * 4)),  # 25.7 M,
+        ("seresnet50", {"se_stages": (3,)}, 25_557_032 + excited(*[1024] * 6)),  # 26.4 M
+        ("seresnet50", {"se_stages": (4, 1)}, 25_557_032 + excited(*[256] * 3, *[2048] * 3)),
+        ("seresnet50", {"se_squeeze": "max", "se_gate": "tanh"}, 28_088_024),
         ("nin_cifar10", {"mlpconv": False}, (75 + 1) * 96 + (25 * 96 + 1) * 192 + (9 * 192 + 1) * 10),
         ("alexnet", {"without": "conv3,conv4"}, 60_965_224 - 885_120 - 663_936 - 9 * 64 * 256),  # conv5 sees 128
         ("alexnet", {"without": "fc7"}, 60_965_224 - 16_781_312),
@@ -398,6 +403,19 @@ def test_where_the_stride_is():
             60_965_224 - 37_752_832 - 16_781_312 - 4_097_000 + 9217 * 2048 + 2049 * 2048 + 2_049_000,
         ),
         ("alexnet", {"overlapping": False}, 60_965_224),
+        # As much more as pytorchcv's ZF network has with these maps; with groups arithmetic.
+        ("alexnet_ungrouped", {"features": (512, 1024, 512)}, 62_378_344 + 107_627_624 - 62_357_608),
+        (
+            "alexnet",
+            {"features": (512, 1024, 512)},
+            60_965_224
+            + (9 * 256 * 128 + 128)
+            + 9 * (256 * 1024 - 192 * 384)
+            + 640
+            + 9 * (512 * 512 - 192 * 256)
+            + 256
+            + 36 * 256 * 4096,
+        ),
     ],
 )
 def test_variants(name, fields, parameters):
