@@ -1,6 +1,7 @@
 """Which layers does AlexNet need?
 
-cnnjax run experiments/layer_removal.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/layer_removal.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/layer_removal.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -30,6 +31,16 @@ experiment = Experiment(
             note=(
                 "AlexNet at an eighth of its width, on digits enlarged to 67×67, 15 epochs. After the last pool one pixel is "
                 "left, so that the sixth layer has few parameters here, and most of them in the paper."
+            ),
+        ),
+        "imagenet": Scale(
+            config="../configs/alexnet.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(3),
+            note=(
+                "AlexNet and its recipe, tested with one view on 4 % of the training images; the wider maps are of ZFNet in "
+                "the paper. Wants accelerators."
             ),
         ),
     },

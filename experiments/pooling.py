@@ -1,6 +1,7 @@
 """Pooling: overlapping or not, the maximum or the mean, over channels too, or a convolution at a stride instead?
 
-cnnjax run experiments/pooling.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/pooling.py                    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/pooling.py --scale cifar10    # wants an accelerator
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -30,6 +31,14 @@ experiment = Experiment(
             roles=ROLES,
             seeds=range(10),
             note="Two convolutions with 16 and 32 maps on digits enlarged to 16×16, 15 epochs; AlexNet in the paper.",
+        ),
+        "cifar10": Scale(
+            config="../configs/pattern_digits.py",
+            arms={name: {"model.layers": layers} for name, layers in LAYERS.items()},
+            roles=ROLES,
+            seeds=range(5),
+            overrides={"dataset.name": "cifar10", "dataset.side": 0},
+            note="The same small networks on CIFAR-10, 15 epochs; AlexNet on ImageNet in the paper. Wants an accelerator.",
         ),
     },
     claims=(
