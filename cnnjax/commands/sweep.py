@@ -96,14 +96,14 @@ def _dry_run(sweep):  # type: ignore[no-untyped-def]
 
     seconds, basis = progress.seconds(sweep)
     table = Table(title=f"{sweep.experiment.name} · {sweep.scale_name}: what would run", caption=f"estimate: {basis}")
-    for name in ("arm", "parameters", "seeds", "to do", "estimated s a run", "settings"):
+    for name in ("arm", "parameters", "MACs", "seeds", "to do", "estimated s a run", "settings"):
         table.add_column(name, justify="right" if name not in ("arm", "settings") else "left", overflow="fold")
     for arm in sweep.arms:
         changes = " ".join(f"{key}={value}" for key, value in arm.overrides.items())
         pending = len(arm.pending())
         table.add_row(
             arm.name,
-            f"{progress.parameters(arm):,}",
+            *(f"{count:,}" for count in progress.size(arm)),
             str(len(arm.seeds)),
             str(pending),
             f"{seconds[arm.name]:.0f}",

@@ -40,7 +40,8 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
     from rich.console import Console
 
     from cnnjax import config as configs
-    from cnnjax import signals
+    from cnnjax import models, signals
+    from cnnjax.analysis import cost
     from cnnjax.sweep import measures
     from cnnjax.train import compiler, loop, progress
     from cnnjax.train.program import Program
@@ -57,6 +58,8 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
     )
     with compiler.keeping_programs(base, process.say), signals.noted() as stopped:
         program = Program(base, process.say, run=runs[0][0])
+        name, fields = program.network
+        macs = cost.forward(models.create(name, **fields), (1, *program.task.shape))
         for path, config in runs:
             if stopped():
                 return loop.EXIT_INTERRUPTED
@@ -66,6 +69,7 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
             except loop.Interrupted as interrupted:
                 process.say(str(interrupted))
                 return loop.EXIT_INTERRUPTED
+            RunFolder(path).set_status(macs=macs)
             process.say(_result(path, status))
             for line in measures.complete(path, options.measure):
                 process.say(f"{path}: {line}")

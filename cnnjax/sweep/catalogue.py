@@ -12,8 +12,15 @@ from cnnjax.sweep.experiment import Claim, Experiment
 from cnnjax.sweep.outcome import Outcome, current, summarise
 
 NOT_RUN, UNJUDGED = "not run", "cannot be judged"
-CONDITIONS = {"jax": "packages.jax", "flax": "packages.flax", "on": "device", "cores a run:": "cores"}
-"""Word → what of a run's environment a reader of the index must know."""
+CONDITIONS = {
+    "jax": "environment.packages.jax",
+    "flax": "environment.packages.flax",
+    "seeds": "seed",
+    "on": "environment.device",
+    "of": "environment.machine",
+    "cores a run:": "environment.cores",
+}
+"""Word → column of runs: what a reader of the index must know of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +31,7 @@ class Entry:
       experiment: what is asked.
       scale: its name.
       outcome: ``None`` if no run is there.
-      conditions: versions and machines of its runs.
+      conditions: versions, seeds and machines of its runs.
       problem: why what is there cannot be judged; empty otherwise.
     """
 
@@ -74,9 +81,9 @@ def _entry(sweep: plan.Sweep) -> Entry:
         return Entry(sweep.experiment, sweep.scale_name)
     ran = runs[current(sweep, runs)]
     conditions = "; ".join(
-        f"{word} {' / '.join(dict.fromkeys(map(str, ran[f'environment.{key}'].dropna())))}"
-        for word, key in CONDITIONS.items()
-        if f"environment.{key}" in ran
+        f"{word} {', '.join(dict.fromkeys(map(str, ran[column].dropna())))}"
+        for word, column in CONDITIONS.items()
+        if column in ran
     )
     return Entry(sweep.experiment, sweep.scale_name, summarise(sweep, runs), conditions)
 
@@ -103,7 +110,10 @@ def markdown(entries: Sequence[Entry]) -> str:
         "Made by `cnnjax experiments --markdown` from the runs that were there. A small scale judges the direction of a claim,",
         "not the paper's numbers. An interval is that of a mean difference over n seeds, at its claim's level in Holm's",
         "procedure over the claims of its experiment (5 % for all together); of a claim that follows from a network's",
-        "construction, from the least to the most of the seeds.",
+        "construction, from the least to the most of the seeds. Below the claims, of every arm: parameters, the MACs that the",
+        "logits of one image take, errors (mean ± standard deviation over the seeds), and where a claim is about how soon an",
+        "error is reached, epochs until then and the median of the times. No verdict rests on times: they depend on what else",
+        "the machine did. Sections from before that was recorded have no such table.",
     ]
     for entry in entries:
         asked = entry.experiment
@@ -113,10 +123,21 @@ def markdown(entries: Sequence[Entry]) -> str:
             lines += [f"{entry.problem or 'Not run'}: `{command}`, {len(asked.claims)} claims."]
             continue
         lines += [f"`{entry.outcome.command}` ({entry.conditions})", ""]
-        lines += ["| claim | the paper | here | verdict |", "|---|---|---|---|"]
+        lines += _head("claim", "the paper", "here", "verdict")
         for claim, measured, verdict in entry.rows():
-            lines.append("| " + " | ".join(map(_cell, (claim.text, claim.paper, measured, verdict))) + " |")
+            lines.append(_row(claim.text, claim.paper, measured, verdict))
+        arms = entry.outcome.arms
+        lines += ["", *_head("arm", *arms[0].figures)]
+        lines += [_row(arm.name, *arm.figures.values()) for arm in arms]
     return "\n".join(lines) + "\n"
+
+
+def _head(*cells: str) -> list[str]:
+    return [_row(*cells), "|" + "---|" * len(cells)]
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(map(_cell, cells))} |"
 
 
 def _cell(text: str) -> str:

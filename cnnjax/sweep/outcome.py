@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas
@@ -13,7 +13,7 @@ from cnnjax.sweep.experiment import Experiment, Scale, milestone
 from cnnjax.sweep.plan import Sweep
 from cnnjax.sweep.record import UNREADABLE
 from cnnjax.sweep.verdict import UNREACHED, Verdict, grouped, judge, judge_at_looks
-from cnnjax.sweep.words import NONE
+from cnnjax.sweep.words import NONE, duration
 
 ERRORS = ("train/error", "test/error")
 
@@ -25,9 +25,11 @@ class Arm:
     Attributes:
       name: of the arm.
       parameters: of its model; None if no run tells.
+      macs: multiply-accumulates that the logits of one image take; None if no run tells.
       finished: seeds that completed.
       planned: seeds of the sweep, and any others that were run with its settings.
       errors: metric → "mean ± sd" over the completed seeds, in per cent, or "—".
+      milestones: metric → "mean ± sd" over the completed seeds, and the median of the times; or how many got there.
       seconds: in the training loops of all its runs together; starting up is not in it.
       outcome: "completed", or what else happened and how often.
       problems: the error lines of its runs, each with its seed.
@@ -35,12 +37,24 @@ class Arm:
 
     name: str
     parameters: int | None
+    macs: int | None
     finished: int
     planned: int
     errors: Mapping[str, str]
+    milestones: Mapping[str, str]
     seconds: float
     outcome: str
     problems: tuple[str, ...]
+
+    @property
+    def figures(self) -> dict[str, str]:
+        """What it costs and reaches: heading → cell of a table of arms."""
+        counts = {"parameters": self.parameters, "MACs": self.macs}
+        return {
+            **{name: NONE if count is None else f"{count:,}" for name, count in counts.items()},
+            **{f"{metric.replace('/', ' ')}, %": text for metric, text in self.errors.items()},
+            **{f"{metric} (time)": text for metric, text in self.milestones.items()},
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +118,7 @@ def summarise(sweep: Sweep, runs: pandas.DataFrame) -> Outcome:
         scale_name=sweep.scale_name,
         command=_command(sweep, seeds),
         verdicts=tuple(_judged(sweep, judged, seeds)),
-        arms=tuple(_arm(name, judged[judged["arm"] == name], seeds) for name in names),
+        arms=tuple(_arm(name, judged[judged["arm"] == name], seeds, _milestones(sweep)) for name in names),
         others=tuple(
             place
             for place, _ in grouped(((arm, seed), "") for arm, seed in zip(others["arm"], others["seed"], strict=True))
@@ -121,12 +135,18 @@ def _judged(sweep: Sweep, runs: pandas.DataFrame, seeds: Sequence[int]) -> list[
     return judge_at_looks(*asked, sweep.seeds or tuple(sweep.scale.seeds), sweep.looks)
 
 
+def _milestones(sweep: Sweep) -> dict[str, tuple[str, float]]:
+    """Those that claims are about → what is waited for, and the level."""
+    return {claim.metric: found for claim in sweep.experiment.claims if (found := milestone(claim.metric))}
+
+
 def _with_milestones(sweep: Sweep, runs: pandas.DataFrame) -> pandas.DataFrame:
     """With a column for every milestone that a claim is about; where a run has not reached it, how far it was looked for.
 
-    `verdict.UNREACHED` names those. NaN where it was not looked for at all.
+    `verdict.UNREACHED` names those. NaN where it was not looked for at all. The time that it took is a column too: no claim is
+    about that, since an arm's runs share what else the machine did meanwhile, which the spread over seeds does not show.
     """
-    wanted = {claim.metric: found for claim in sweep.experiment.claims if (found := milestone(claim.metric))}
+    wanted = _milestones(sweep)
     if not wanted or runs.empty:
         return runs
     curves = store.load_curves(sweep.folder)
@@ -134,14 +154,21 @@ def _with_milestones(sweep: Sweep, runs: pandas.DataFrame) -> pandas.DataFrame:
     unreached: list[tuple[str, ...]] = [()] * len(runs)
     for name, (metric, level) in wanted.items():
         looked = curves[curves["metric"] == metric]
-        first = looked[looked["value"] <= level].groupby(["arm", "seed"])["epoch"].min()
+        reached = looked[looked["value"] <= level].groupby(["arm", "seed"])
+        first, seconds = reached["epoch"].min(), reached["seconds"].min()
         last = looked.groupby(["arm", "seed"])["epoch"].max()
         places = list(zip(runs["arm"], runs["seed"], strict=True))
         columns[name] = [first.get(run, last.get(run, math.nan)) for run in places]
+        columns[_time(name)] = [seconds.get(run, math.nan) for run in places]
         unreached = [
             names if run in first.index else (*names, name) for names, run in zip(unreached, places, strict=True)
         ]
     return runs.assign(**columns, **{UNREACHED: pandas.Series(unreached, runs.index, dtype="object")})
+
+
+def _time(name: str) -> str:
+    """The column of the seconds to a milestone."""
+    return f"seconds{name.removeprefix('epochs')}"
 
 
 def _command(sweep: Sweep, seeds: Sequence[int]) -> str:
@@ -166,20 +193,21 @@ def _looked(looks: Sequence[int]) -> str:
     return f"the claims were judged before, at {counts} seeds: what is asked after looking errs more often than it says"
 
 
-def _arm(name: str, runs: pandas.DataFrame, seeds: Sequence[int]) -> Arm:
+def _arm(name: str, runs: pandas.DataFrame, seeds: Sequence[int], milestones: Iterable[str]) -> Arm:
     completed = runs[(runs["state"] == "finished") & (runs["outcome"] == "completed")]
     words = [_fate(run) for run in runs.to_dict("records")]
     words += ["not run"] * (len(seeds) - len(runs))
     counts = {word: words.count(word) for word in dict.fromkeys(words)}
     outcome = ", ".join(counts) if len(counts) == 1 else ", ".join(f"{n} {word}" for word, n in counts.items())
     problems = runs.dropna(subset="error")
-    parameters = runs["parameters"].dropna()
     return Arm(
         name=name,
-        parameters=int(parameters.iloc[0]) if len(parameters) else None,
+        parameters=_count(runs["parameters"]),
+        macs=_count(runs["macs"]),
         finished=len(completed),
         planned=len(seeds),
-        errors={metric: _spread(completed, metric) for metric in ERRORS},
+        errors={metric: _spread(completed, metric, 100) for metric in ERRORS},
+        milestones={metric: _reached(completed, metric) for metric in milestones},
         seconds=float(runs["seconds"].sum()),
         outcome=outcome,
         problems=tuple(f"seed {seed}: {line}" for seed, line in zip(problems["seed"], problems["error"], strict=True)),
@@ -190,8 +218,21 @@ def _fate(run: Mapping[Any, Any]) -> str:
     return str(run["outcome"] if run["state"] == "finished" or run["outcome"] == "diverged" else run["state"])
 
 
-def _spread(runs: pandas.DataFrame, metric: str) -> str:
-    values = 100 * runs[metric].dropna() if metric in runs else pandas.Series(dtype="float64")
+def _count(column: pandas.Series) -> int | None:
+    known = column.dropna()
+    return int(known.iloc[0]) if len(known) else None
+
+
+def _reached(runs: pandas.DataFrame, metric: str) -> str:
+    there = [metric not in names for names in runs[UNREACHED].dropna()] if UNREACHED in runs else []
+    if not all(there):
+        return f"{sum(there)} of {len(there)} get there"
+    seconds = runs[_time(metric)].median() if there else math.nan
+    return _spread(runs, metric, 1) + ("" if math.isnan(seconds) else f" ({duration(seconds)})")
+
+
+def _spread(runs: pandas.DataFrame, metric: str, unit: float) -> str:
+    values = unit * runs[metric].dropna() if metric in runs else pandas.Series(dtype="float64")
     if values.empty:
         return NONE
     return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")

@@ -8,7 +8,7 @@ from typing import Any
 import pandas
 
 from cnnjax.sweep import plots
-from cnnjax.sweep.outcome import ERRORS, Arm, Outcome
+from cnnjax.sweep.outcome import Arm, Outcome
 from cnnjax.sweep.record import UNREADABLE
 from cnnjax.sweep.verdict import Verdict
 from cnnjax.sweep.words import NONE, SIGNS, duration, margin, numbers, probability
@@ -158,18 +158,13 @@ def _figure(name: str, image: bytes) -> str:
     return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 
-def _arms(arms: Iterable[Arm]) -> str:
-    headings = ["arm", "parameters", "seeds", *(f"{metric.replace('/', ' ')}, %" for metric in ERRORS), "training time"]
+def _arms(arms: Sequence[Arm]) -> str:
+    headings = ["arm", "seeds", *arms[0].figures, "training time"]
     rows = []
     for arm in arms:
         cells = [
             f'<td class="number">{_e(cell)}</td>'
-            for cell in (
-                NONE if arm.parameters is None else f"{arm.parameters:,}",
-                f"{arm.finished}/{arm.planned}",
-                *arm.errors.values(),
-                duration(arm.seconds),
-            )
+            for cell in (f"{arm.finished}/{arm.planned}", *arm.figures.values(), duration(arm.seconds))
         ]
         problems = "".join(f'<br><code class="error">{_e(line)}</code>' for line in arm.problems)
         rows.append(f'<tr><th scope="row">{_e(arm.name)}</th>{"".join(cells)}<td>{_e(arm.outcome)}{problems}</td></tr>')
@@ -177,8 +172,9 @@ def _arms(arms: Iterable[Arm]) -> str:
     return (
         f'<div class="scroll"><table><thead><tr>{head}<th scope="col">outcome</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
-        '<p class="quiet">Errors: mean ± standard deviation over the seeds that completed. '
-        "Training time: inside the training loops of all seeds, without starting up.</p>"
+        '<p class="quiet">MACs: multiply-accumulates that the logits of one image take. Errors, and epochs to one: mean ± '
+        "standard deviation over the seeds that completed. Times: inside the training loop, without starting up; the median "
+        "over seeds to an error, the sum over seeds of all training. They depend on what else the machine did.</p>"
     )
 
 

@@ -39,18 +39,17 @@ def work(arm: Arm) -> float:
 
 
 def _work(arm: Arm) -> float:
-    shape, count, classes = _set(arm)
+    _, count, _ = _set(arm)
     steps = configs.steps(
         arm.config.duration, pipeline.steps_per_epoch(count, arm.config.batch_size), arm.config.batch_size
     )
-    _, macs = _size(tuple(sorted(arm.config.model.items())), classes, shape)
-    return 6.0 * macs * steps * arm.config.batch_size
+    return 6.0 * size(arm)[1] * steps * arm.config.batch_size
 
 
-def parameters(arm: Arm) -> int:
-    """How many parameters an arm's network has, with as many outputs as its data set has classes."""
+def size(arm: Arm) -> tuple[int, int]:
+    """Parameters of an arm's network, with as many outputs as its data set has classes, and MACs of one image."""
     shape, _, classes = _set(arm)
-    return _size(tuple(sorted(arm.config.model.items())), classes, shape)[0]
+    return _size(tuple(sorted(arm.config.model.items())), classes, shape)
 
 
 def seconds(sweep: Sweep) -> tuple[dict[str, float], str]:
@@ -193,5 +192,4 @@ def _described(
 
 @functools.cache
 def _size(model: tuple[tuple[str, Any], ...], classes: int, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Parameters, and MACs of one image."""
     return cost.size(models.create(**dict(model), num_classes=classes), (1, *shape))

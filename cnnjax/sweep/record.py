@@ -25,6 +25,7 @@ _STATUS = {
     "seconds": _NUMBER,
     "examples_per_second": _NUMBER,
     "parameters": int,
+    "macs": int,
     "error": str,
     "summary": dict,
     "row": dict,

@@ -1,7 +1,7 @@
 """The run store: what the runs of an experiment left on disk, as two tables.
 
-A run's folder holds ``run.json`` (what was asked), ``metrics.jsonl`` (what was measured) and ``status.json`` (how it went);
-where a claim is about the trained network, ``measures.json`` too.
+A run's folder holds ``run.json`` (what was asked), ``metrics.jsonl`` (what was measured), ``timing.jsonl`` (when) and
+``status.json`` (how it went); where a claim is about the trained network, ``measures.json`` too.
 A sweep's are ``runs/<experiment>/<scale>/<arm>/seed-<s>``; any other, as ``cnnjax train --run`` makes them, is an arm by
 itself, or one with its neighbours if it is called ``seed-<s>``. Reading needs nothing of the run's software: neither JAX nor
 the code of the models.
@@ -22,9 +22,9 @@ from cnnjax.sweep import record
 SUPERSEDED = "superseded"
 _RUN = ["experiment", "scale", "arm", "seed"]
 _STATUS = ["state", "outcome", "step", "steps", "seconds", "error", "notes"]
-COLUMNS = [*_RUN, *_STATUS, "parameters", "hash", "measured"]
-CURVE_COLUMNS = [*_RUN, "step", "epoch", "metric", "value"]
-_INTEGERS = ("step", "steps", "parameters")
+COLUMNS = [*_RUN, *_STATUS, "parameters", "macs", "hash", "measured"]
+CURVE_COLUMNS = [*_RUN, "step", "epoch", "seconds", "metric", "value"]
+_INTEGERS = ("step", "steps", "parameters", "macs")
 _SEED = re.compile(r"seed-(\d+)")
 _LAYOUT = "runs/<experiment>/<scale>/<arm>/seed-<s>/run.json, or any folder with a run.json,"
 
@@ -91,7 +91,7 @@ def load_curves(path: str | pathlib.Path) -> pandas.DataFrame:
 
     Returns:
       The columns of ``CURVE_COLUMNS``; runs in the order of `load`, rows as written. ``epoch`` is NaN where a row has
-      none.
+      none, and ``seconds``, those in the training loop until then, where ``timing.jsonl`` has none.
 
     Raises:
       UserError: as in `find`, a line other than the last of a file cannot be read, or one holds what is no number.
@@ -100,11 +100,13 @@ def load_curves(path: str | pathlib.Path) -> pandas.DataFrame:
     rows = []
     for run in find(path):
         names = _place(run, root)
+        seconds = {row["step"]: row.get("seconds") for row in _measured(run / "timing.jsonl")}
         for measured in _measured(run / "metrics.jsonl"):
-            place = (measured.pop("step"), measured.pop("epoch", None))
+            step = measured.pop("step")
+            place = (step, measured.pop("epoch", None), seconds.get(step))
             rows += [(*names, *place, metric, value) for metric, value in measured.items()]
     return pandas.DataFrame(rows, columns=CURVE_COLUMNS).astype(
-        {"seed": "int64", "step": "int64", "epoch": "float64", "value": "float64"}
+        {"seed": "int64", "step": "int64", "epoch": "float64", "seconds": "float64", "value": "float64"}
     )
 
 
@@ -147,7 +149,8 @@ def _row(run: pathlib.Path, root: pathlib.Path) -> dict[str, dict[str, Any]]:
     columns |= {name: status.get(name) for name in _STATUS}
     columns["state"] = columns["state"] or "running"  # it has not said anything yet
     columns["notes"] = tuple(status.get("notes") or ())
-    columns |= {"parameters": asked.get("parameters", status.get("parameters")), "hash": found.hash or None}
+    columns |= {"parameters": asked.get("parameters", status.get("parameters")), "macs": status.get("macs")}
+    columns["hash"] = found.hash or None
     columns["measured"] = tuple(found.measured)
     sections = ("config", "environment") if columns["state"] != record.UNREADABLE else ()
     details = {name: value for each in sections for name, value in _flatten(asked.get(each) or {}, each)}

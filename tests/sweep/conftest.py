@@ -61,6 +61,7 @@ def write_run(tmp_path: pathlib.Path) -> Write:
         (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         summary = {"train/error": error, "test/error": error + 0.02, "train/loss": 2 * error}
         base = {"state": "finished", "outcome": "completed", "step": 50, "steps": 50, "seconds": 61.5, "error": None}
+        base["macs"] = 40_551_040
         (run / "status.json").write_text(json.dumps({**base, "summary": summary, **(status or {})}))
         return run
 

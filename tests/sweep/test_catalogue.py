@@ -17,12 +17,16 @@ def finish(sweep, errors_of):
             error = errors_of[arm.name][seed]
             run = sweep.folder / arm.name / f"seed-{seed}"
             run.mkdir(parents=True)
-            environment = {"packages": {"jax": "0.10.2", "flax": "0.12.8"}, "device": "cpu", "cores": 1}
+            machine = {"machine": "Linux x86_64 Model 9", "device": "cpu", "cores": 1}
+            environment = {"packages": {"jax": "0.10.2", "flax": "0.12.8"}, **machine}
             asked = {"config": {"seed": seed}, "hash": arm.digest(seed), "environment": environment}
             (run / "run.json").write_text(json.dumps(asked))
             curve = [{"step": 10 * at, "epoch": at / 2, "train/error": error + 0.1 * (3 - at)} for at in (1, 2, 3)]
             (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve))
+            timing = [{"step": 10 * at, "seconds": 20.0 * at + 100 * (seed == 0)} for at in (1, 2, 3)]
+            (run / "timing.jsonl").write_text("".join(json.dumps(row) + "\n" for row in timing))
             status = {"state": "finished", "outcome": "completed", "step": 30, "steps": 30, "seconds": 1.0}
+            status |= {"parameters": 1234, "macs": 56789}
             summary = {"train/error": error, "test/error": error}
             (run / "status.json").write_text(json.dumps({**status, "error": None, "summary": summary}))
 
@@ -44,7 +48,7 @@ def test_what_was_run_is_judged_and_what_was_not_is_said(folder):
     assert measured.endswith("n = 2")
     assert verdict == "✓ reproduced"
     assert list(absent.rows()) == [(claim, "", "not run")]
-    assert judged.conditions == "jax 0.10.2; flax 0.12.8; on cpu; cores a run: 1"
+    assert judged.conditions == ("jax 0.10.2; flax 0.12.8; seeds 0, 1; on cpu; of Linux x86_64 Model 9; cores a run: 1")
 
 
 def test_the_page_has_every_claim_once(folder, monkeypatch, capsys):
@@ -56,6 +60,8 @@ def test_the_page_has_every_claim_once(folder, monkeypatch, capsys):
     text = (folder / "RESULTS.md").read_text()
     assert text.count("| Wide networks have a lower training error. |") == 1
     assert "✓ reproduced |" in text
+    assert "| arm | parameters | MACs | train error, % | test error, % |\n|---|---|---|---|---|\n" in text
+    assert "| thin | 1,234 | 56,789 | 51.00 ± 1.41 | 51.00 ± 1.41 |\n" in text
     assert f"Not run: `cnnjax run {folder.name}/tiny.py --scale small`, 1 claims." in text
     assert str(folder.parent) not in text
 
@@ -117,6 +123,22 @@ def test_a_claim_about_how_soon_an_error_is_reached(folder):
     assert "can only be contradicted" in judged(0.35, '"thin": -1, "wide": 1').notes[0]
     neither = judged(0.1, '"thin": 1, "wide": -1')
     assert (neither.lost, "cannot be judged" in neither.notes[0]) == (True, True)
+
+
+def test_how_soon_an_error_is_reached_stands_beside_the_arms(folder):
+    """In epochs, and in seconds: the median, as the first seed of an arm compiles, for 100 s here."""
+    text = (folder / "tiny.py").read_text()
+
+    def cells(level, seeds):
+        (folder / "tiny.py").write_text(text.replace('"train/error", {', f'"epochs to train/error {level}", {{'))
+        sweep = plan.make(experiment.load(folder / "tiny.py"), "digits", seeds, (), folder / "runs")
+        finish(sweep, {"thin": [0.5, 0.52, 0.5], "wide": [0.2, 0.21, 0.2]})
+        arms = summarise(sweep, store.load(sweep.folder)).arms
+        return [arm.figures[f"epochs to train/error {level} (time)"] for arm in arms]
+
+    # Of training errors 0.7, 0.6 and 0.5 (0.72 ... of one seed), and 0.4 and less from the first evaluation on.
+    assert cells(0.61, (0, 1, 2)) == ["1.17 ± 0.29 (1 min 00 s)", "0.50 ± 0.00 (20 s)"]
+    assert cells(0.51, (0, 1, 2)) == ["2 of 3 get there", "0.50 ± 0.00 (20 s)"]
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_contrasts_show_every_claim_its_numbers_and_axes_for_each_unit():
 
 
 def test_curves_without_epochs_are_drawn_over_steps():
-    rows = [("e", "s", "net", 0, step, math.nan, "train/loss", 1 / step) for step in (1, 2, 3)]
+    rows = [("e", "s", "net", 0, step, math.nan, math.nan, "train/loss", 1 / step) for step in (1, 2, 3)]
     figure = plots.learning_curves(pandas.DataFrame(rows, columns=store.CURVE_COLUMNS), metrics=("train/loss",))
     assert figure.axes[0].get_xlabel() == "step"
     assert figure.axes[0].lines[0].get_ydata() == pytest.approx([1, 1 / 2, 1 / 3])

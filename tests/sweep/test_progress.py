@@ -41,14 +41,17 @@ def row(sweep: Sweep, arm: str) -> list[str]:
     return [cell.strip() for cell in line.strip("│┃ ").split("│")]
 
 
-def test_parameters(sweep: Sweep) -> None:
-    """Eight layers of width w: stem 27w, blocks of two convolutions each, BN, 10 classes."""
+def test_parameters_and_products(sweep: Sweep) -> None:
+    """Eight layers of width w: stem of 9w, as digits are grey, blocks of two convolutions each, BN, 10 classes."""
 
     def count(w: int) -> int:
         convolutions = 9 * w + 18 * w**2 + 9 * (2 + 4) * w**2 + 9 * (8 + 16) * w**2
         return convolutions + 2 * (3 * w + 4 * w + 8 * w) + 10 * 4 * w + 10
 
-    assert [progress.parameters(arm) for arm in sweep.arms] == [count(2), count(3)]
+    def products(w: int) -> int:
+        return 64 * (9 * w + 18 * w**2) + 16 * 9 * (2 + 4) * w**2 + 4 * 9 * (8 + 16) * w**2 + 4 * w * 10
+
+    assert [progress.size(arm) for arm in sweep.arms] == [(count(w), products(w)) for w in (2, 3)]
 
 
 def test_work_grows_with_width_and_steps(sweep: Sweep, write_experiment, tmp_path: pathlib.Path) -> None:
@@ -158,10 +161,10 @@ def test_unit_of_the_rate(rate: float, words: str, sweep: Sweep) -> None:
 
 
 def test_outputs_are_the_classes_of_the_set(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    parameters, work = progress.parameters(sweep.arms[0]), progress.work(sweep.arms[0])
+    (parameters, macs), work = progress.size(sweep.arms[0]), progress.work(sweep.arms[0])
     found = progress._set(sweep.arms[0])
     monkeypatch.setattr(progress, "_set", lambda arm: (*found[:2], 100))
     channels = 4 * 2  # width 2, two doublings
-    assert progress.parameters(sweep.arms[0]) - parameters == 90 * (channels + 1)
+    assert progress.size(sweep.arms[0]) == (parameters + 90 * (channels + 1), macs + 90 * channels)
     steps, batch = 11, sweep.arms[0].config.batch_size
     assert progress.work(sweep.arms[0]) - work == 6 * 90 * channels * steps * batch

@@ -105,6 +105,7 @@ def test_the_page_tells_everything(scale_folder):
             "Mean [98.33 % interval]",
             "1 contradicted",
             "272,474",
+            "40,551,040",
             "11.00 ± 1.00",
             "32.00 ± 2.00",
         ),
@@ -168,7 +169,13 @@ def test_verdicts_and_arms_of_the_report(scale_folder):
     assert (arms["plain20"].finished, arms["plain20"].outcome) == (3, "completed")
     assert arms["plain20"].seconds == pytest.approx(3 * 61.5)
     assert (arms["plain110"].finished, arms["plain110"].planned) == (1, 3)
-    assert (arms["resnet20"].outcome, arms["resnet20"].parameters) == ("not run", None)
+    assert (arms["resnet20"].outcome, arms["resnet20"].parameters, arms["resnet20"].macs) == ("not run", None, None)
+    assert arms["plain20"].figures == {
+        "parameters": "272,474",
+        "MACs": "40,551,040",
+        "train error, %": "11.00 ± 1.00",
+        "test error, %": "13.00 ± 1.00",
+    }
 
 
 def test_a_report_before_anything_finished(write_run):

@@ -1,15 +1,16 @@
-"""The page of results that is kept: it says of every experiment what its file says."""
+"""The page of results that is kept: it says of every experiment what its file says, and of every arm what it costs."""
 
 import pathlib
 import re
 
 import pytest
 
-from cnnjax.sweep import catalogue, experiment
+from cnnjax.sweep import catalogue, experiment, plan, progress
 
 FOLDER = pathlib.Path(__file__).parents[2] / "experiments"
 PAGE = (FOLDER / "RESULTS.md").read_text()
 SCALES = [(path, scale) for path in sorted(FOLDER.glob("*.py")) for scale in experiment.load(path).scales]
+NUMBER = r"\d+\.\d\d( ± \d+\.\d\d)?|—"
 VERDICTS = {"✓ reproduced", "✗ contradicted", "? inconclusive"}
 
 
@@ -17,6 +18,17 @@ def sections(page):
     """The head, and the sections by their names, in order."""
     head, *parts = re.split(r"(?m)^## ", page)
     return head, {part.partition("\n")[0]: part for part in parts}
+
+
+def tables(section):
+    """The cells of each table, row by row, the first its headings."""
+    found = [[]]
+    for line in section.splitlines():
+        if line.startswith("|"):
+            found[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif found[-1]:
+            found.append([])
+    return [[rows[0], *rows[2:]] for rows in found if rows]
 
 
 def test_every_scale_has_its_section_in_order():
@@ -30,15 +42,14 @@ def test_a_section_says_what_the_file_says(path, scale):
     asked = experiment.load(path)
     kept = sections(PAGE)[1][f"{asked.name}, {scale}"]
     fresh = sections(catalogue.markdown([catalogue.Entry(asked, scale)]))[1][f"{asked.name}, {scale}"]
-    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in kept.splitlines() if line.startswith("|")][2:]
-    if not rows:
+    if not (found := tables(kept)):
         assert kept.strip() == fresh.strip()
         return
     texts = fresh.partition("\nNot run:")[0]
     assert kept.startswith(texts)
     words = f"cnnjax run {path.parent.name}/{path.name} --scale {scale}"
     assert re.match(rf"`{re.escape(words)}[^`]*` \(jax \d.*on \w+.*\)\n", kept.removeprefix(texts).lstrip())
-    cells = [[cell.strip() for cell in row] for row in rows]
+    (_, *cells), *arms = found
     assert [row[:2] for row in cells] == [
         [catalogue._cell(claim.text), catalogue._cell(claim.paper)] for claim in asked.claims
     ]
@@ -47,3 +58,13 @@ def test_a_section_says_what_the_file_says(path, scale):
     for row in cells:
         if row[3] != "? inconclusive":
             assert re.match(r"[+−]\d[\d.e+−]* \[[+−].*\].*, n = \d", row[2])
+    # Sections that were written before there was a table of arms have none, and name neither seeds nor a processor.
+    for headings, *rows in arms:
+        assert re.search(r"`[^`]*` \(jax [^;]+; flax [^;]+; seeds \d[\d, ]*; on [^;]+; of [^;]+; cores a run: \d", kept)
+        costs = {arm.name: progress.size(arm) for arm in plan.make(asked, scale, (), (), pathlib.Path("runs")).arms}
+        assert headings[:5] == ["arm", "parameters", "MACs", "train error, %", "test error, %"]
+        assert [row[0] for row in rows] == [*costs, *asked.scales[scale].ensembles]
+        for name, parameters, macs, *reached in rows:
+            assert [parameters, macs] == [f"{each:,}" for each in costs[name]] if name in costs else ["—", "—"]
+            assert all(re.fullmatch(NUMBER, each) for each in reached[:2])
+            assert len(reached) == len(headings) - 3

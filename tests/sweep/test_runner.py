@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from cnnjax import errors, machine
-from cnnjax.sweep import experiment, plan, runner, store
+from cnnjax.sweep import experiment, plan, progress, runner, store
 from cnnjax.sweep.plan import Sweep
 from cnnjax.train.loop import EXIT_INTERRUPTED
 from cnnjax.train.run import folder_lock
@@ -88,6 +88,7 @@ def test_every_arm_and_seed_is_run(finished) -> None:
     assert set(table["step"]) == {11}
     assert list(table["config.model.width"]) == [2, 2, 3, 3]
     assert list(table["config.seed"]) == [0, 1, 0, 1]
+    assert list(table["macs"]) == [progress.size(arm)[1] for arm in sweep.arms for _ in arm.seeds]
     assert table["train/error"].between(0, 1).all()
     assert table["train/loss"].nunique() == 4
     assert "4 runs in 2 arms, 0 finished before" in output

@@ -134,16 +134,17 @@ def test_curves_are_long(write_run):
     (run / "metrics.jsonl").write_text(
         '{"step": 5, "epoch": 0.5, "batch/loss": 2.0}\n{"step": 10, "train/error": 0.5, "test/error": null}\n'
     )
+    (run / "timing.jsonl").write_text('{"step": 5, "seconds": 7.5, "examples_per_second": 9}\n')
     curves = store.load_curves(run)
     assert list(curves.columns) == store.CURVE_COLUMNS
     place = ("degradation", "digits", "plain20", 4)
     first, second, third = curves.itertuples(index=False, name=None)
-    assert first == (*place, 5, 0.5, "batch/loss", 2.0)
+    assert first == (*place, 5, 0.5, 7.5, "batch/loss", 2.0)
     assert second[:5] == (*place, 10)
-    assert math.isnan(second[5])
-    assert second[6:] == ("train/error", 0.5)
-    assert third[6] == "test/error"
-    assert math.isnan(third[7])
+    assert all(map(math.isnan, second[5:7]))
+    assert second[7:] == ("train/error", 0.5)
+    assert third[7] == "test/error"
+    assert math.isnan(third[8])
 
 
 @pytest.mark.parametrize("torn", ['{"step": 20, "train/er', '{"st', "{", '{"step": 20, "a": "\udce2'])
