@@ -23,7 +23,7 @@ def add(command: process.Add) -> None:
         type=lambda text: tuple(text.split(",")),
         default=(),
         metavar="NAME,...",
-        help="measure the trained network too: responses, rescaled, shifted, or a protocol of cnnjax evaluate",
+        help="measure the trained network too: responses, rescaled, shifted, probes, or a protocol of cnnjax evaluate",
     )
     train.add_argument("--cores", type=arguments.cores, default=(), help="CPU cores to use, e.g. 0,1")
     train.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")

@@ -39,7 +39,9 @@ BUILDERS = {
     "digits": Ours("cnnjax.data.digits", "Digits", (1, 0, 0)),
     "fashion_mnist": Ours("cnnjax.data.idx", "FashionMnist", (1, 0, 0), "cnnjax.data.idx_files"),
     "mnist": Ours("cnnjax.data.idx", "Mnist", (1, 0, 0), "cnnjax.data.idx_files"),
+    "photographs": Ours("cnnjax.data.photographs", "Photographs", (1, 0, 0)),
 }
+_SHIPPED = [name for name, ours in BUILDERS.items() if not ours.files]
 WHITE = {"digits": 16}
 """Sets whose pixels do not reach to 255 → the largest value of one."""
 
@@ -273,7 +275,7 @@ def _not_prepared(name: str, root: Path) -> UserError:
         return errors.unknown("data set", name, _available(name, root), f"looked for a prepared one in {root}")
     return UserError(
         f"data set {name!r} is not prepared in {root}; run `{_EXTRA}` in a clone of cnnjax (TensorFlow, once) and "
-        f"`cnnjax data prepare {name}`; ready: {', '.join(sorted({'digits', *prepared.names(root)}))}"
+        f"`cnnjax data prepare {name}`; ready: {', '.join(sorted({*_SHIPPED, *prepared.names(root)}))}"
     )
 
 

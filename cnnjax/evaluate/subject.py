@@ -14,6 +14,7 @@ import numpy as np
 
 from cnnjax import config as configs
 from cnnjax import data, errors
+from cnnjax.data import pipeline
 from cnnjax.data.picture import Picture
 from cnnjax.evaluate.views import Sight
 from cnnjax.interop import weights
@@ -34,7 +35,8 @@ class Subject:
       names: of its classes; empty where they are not known.
       examples: what it is shown.
       layout: one device.
-      train: gives :meth:`training_batches`; ``None`` of a file of weights.
+      train: gives :meth:`trained_on`; ``None`` of a file of weights.
+      batch_size: in which it was trained; 0 of a file of weights.
     """
 
     path: pathlib.Path
@@ -44,7 +46,8 @@ class Subject:
     names: tuple[str, ...]
     examples: data.Arrays
     layout: parallel.Layout
-    train: Callable[[], Iterator[jax.Array]] | None = None
+    train: Callable[[], tuple[Classification, data.Arrays]] | None = None
+    batch_size: int = 0
 
     @property
     def classes(self) -> int:
@@ -67,17 +70,28 @@ class Subject:
         """``uint8 [N, H, W, C]`` as float32, as the network wants them, whole."""
         return self.task.normalise(images.astype(jnp.float32))
 
-    def training_batches(self) -> Iterator[jax.Array]:
-        """The images that it was trained on as evaluation sees them, in whole batches of an order that is always the same.
-
-        It is a shuffled one: many sets are stored class by class, and a batch of one class has other statistics.
+    def trained_on(self) -> "Subject":
+        """With the examples that it was trained on, and their own labels.
 
         Raises:
           UserError: a file of weights does not know them.
         """
         if not self.train:
             raise errors.UserError(f"{self.path} is a file of weights: a run knows what it was trained on")
-        yield from self.train()
+        task, examples = self.train()
+        return dataclasses.replace(self, task=task, examples=examples)
+
+    def training_batches(self) -> Iterator[jax.Array]:
+        """The images of :meth:`trained_on` in whole batches, as large as in training, in an order that is always the same.
+
+        It is a shuffled one: many sets are stored class by class, and a batch of one class has other statistics.
+        """
+        shown = self.trained_on()
+        count = len(shown.examples.labels)
+        whole = pipeline.steps_per_epoch(count, self.batch_size)
+        order = np.random.default_rng(0).permutation(count)
+        for images, _ in itertools.islice(shown.batches(self.batch_size, order), whole):
+            yield images
 
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[jax.Array, np.ndarray]]:
         """The examples as evaluation during training sees them, with their labels; the last batch may be smaller.
@@ -194,14 +208,13 @@ def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str
     if not own:
         task, examples = _task(folder.path, made.record().picture, examples)
 
-    def batches() -> Iterator[jax.Array]:
-        shown = dataclasses.replace(subject, task=made.task, examples=load(settings.train))
-        order = np.random.default_rng(0).permutation(len(shown.examples.labels))
-        for images, _ in itertools.islice(shown.batches(config.batch_size, order), made.steps_per_epoch):
-            yield images
+    def train() -> tuple[Classification, data.Arrays]:
+        return made.task, load(settings.train)
 
-    subject = Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, batches)
-    return subject, made
+    return (
+        Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, train, config.batch_size),
+        made,
+    )
 
 
 def _of_file(path: pathlib.Path, name: str, split: str) -> Subject:

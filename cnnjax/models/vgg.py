@@ -10,6 +10,8 @@ Departures: "variance 10⁻²" of §3.1 is read as a standard deviation. Popular
 (``hidden=512``) or of one layer; batch normalisation (``batch_norm``) came after the paper.
 """
 
+from collections.abc import Callable
+
 from cnnjax import errors
 from cnnjax.models import registry
 from cnnjax.nn.network import Network
@@ -35,19 +37,20 @@ class Vgg(Network):
       config: of :data:`STAGES`.
       lrn: whether the first convolution is followed by local response normalisation (A-LRN).
       hidden: units of the first two fully connected layers.
-      dense_head: whether these layers are convolutions (§3.2): the network takes images of any size from 224, and logits are
-        the average of its class score map (tap ``fc8``).
+      head: of :data:`HEADS`.
     """
 
     config: str = "D"
     lrn: bool = False
     hidden: int = 4096
-    dense_head: bool = False
+    head: str = "connected"
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
         if self.config not in STAGES:
             raise errors.unknown("config", self.config, STAGES)
+        if self.head not in HEADS:
+            raise errors.unknown("head", self.head, HEADS)
         super().__post_init__()
 
     def table(self) -> Rows:
@@ -58,9 +61,10 @@ class Vgg(Network):
                 if self.lrn and stage == number == 1:
                     table.append(Lrn("lrn1"))
             table.append(Pool(f"pool{stage}", "max", 2, 2))
-        return [*table, *(self._convolutional() if self.dense_head else self._connected())]
+        return [*table, *HEADS[self.head](self)]
 
-    def _connected(self) -> list[Row]:
+    def connected(self) -> list[Row]:
+        """Three fully connected layers (Table 1)."""
         return [
             Flatten(),
             Dense("fc6", self.hidden, std=0.01),
@@ -70,7 +74,8 @@ class Vgg(Network):
             Dense("fc8", self.num_classes, "identity", std=0.01),
         ]
 
-    def _convolutional(self) -> list[Row]:
+    def convolutional(self) -> list[Row]:
+        """The same as convolutions (§3.2): images of any size from 224, the average of the class score map (tap ``fc8``)."""
         return [
             Conv("fc6", self.hidden, 7, padding=0, norm=False, std=0.01),
             Drop("drop6"),
@@ -80,12 +85,30 @@ class Vgg(Network):
             GlobalPool(),
         ]
 
+    def average(self) -> list[Row]:
+        """The average of each map and the classifier, in place of the hidden layers; Zhang et al. 2017 (PCM)."""
+        return [GlobalPool(), Dense("fc8", self.num_classes, "identity", std=0.01)]
+
+
+HEADS: dict[str, Callable[[Vgg], list[Row]]] = {
+    "connected": Vgg.connected,
+    "convolutional": Vgg.convolutional,
+    "average": Vgg.average,
+}
+"""What comes after the last pool → its rows."""
+
 
 class VggBn(Vgg):
     """With batch normalisation, as torchvision has it: convolutions keep their bias."""
 
     batch_norm: bool = True
     bn_bias: bool = True
+
+
+class VggGap(Vgg):
+    """Without hidden layers there is nothing to drop."""
+
+    dropout: float = 0.0
 
 
 for _layers, _config in ((11, "A"), (13, "B"), (16, "D"), (19, "E")):
@@ -105,3 +128,11 @@ registry.register("vgg16_c", Vgg, "configuration C, with 1×1 convolutions; Tabl
 registry.register("vgg16_c_bn", VggBn, "vgg16_c with batch normalisation; Table 1", config="C")
 registry.register("vgg11_lrn", Vgg, "configuration A-LRN; Table 1", config="A", lrn=True)
 registry.register("vgg13_5x5", Vgg, "B with 5×5 convolutions for pairs of 3×3; §4.1", config="B5")
+for _layers, _config in ((11, "A"), (16, "D")):
+    registry.register(
+        f"vgg{_layers}_gap",
+        VggGap,
+        f"configuration {_config} (Table 1) with global average pooling for its hidden layers; Zhang et al. 2017",
+        config=_config,
+        head="average",
+    )

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax import errors, files
-from cnnjax.analysis import percentiles, population, rescaling, responses
+from cnnjax.analysis import percentiles, population, probes, rescaling, responses
 from cnnjax.analysis.layers import layers
 from cnnjax.evaluate import evaluation, protocols, subject
 from cnnjax.evaluate.subject import Subject
@@ -54,6 +54,18 @@ def _population(shown: Subject) -> dict[str, float]:
     return {"error": error, "error_saved": _error(shown, "whole") - error}
 
 
+def _probes(shown: Subject) -> dict[str, float]:
+    """``svm_error``, ``softmax_error``: on the test set, of linear classifiers of the last layer's features, fitted to the
+    training set's; ``svm_error_saved``, ``softmax_error_saved`` against those of the first; `cnnjax.analysis.probes`.
+    """
+    found = probes.probes(shown.model, shown.variables, shown.trained_on().batches(_BATCH), shown.batches(_BATCH))
+    values: dict[str, float] = {}
+    for name in probes.CLASSIFIERS:
+        first, last = float(found[name].iloc[0]), float(found[name].iloc[-1])
+        values |= {f"{name}_error": last, f"{name}_error_saved": first - last}
+    return values
+
+
 def _percentiles(shown: Subject) -> dict[str, float]:
     """``moved``: how far they range over the run's checkpoints, the mean over them and over units.
 
@@ -89,6 +101,7 @@ MEASURES: dict[str, Callable[[Subject], dict[str, float]]] = {
     "rescaled": _rescaled,
     "shifted": _shifted,
     "population": _population,
+    "probes": _probes,
     "percentiles": _percentiles,
     **{name: _by_protocol(name) for name in protocols.PROTOCOLS},
 }
@@ -101,6 +114,7 @@ METRICS = (
     "shifted/error_added",
     "population/error",
     "population/error_saved",
+    *(f"probes/{name}_{value}" for name in probes.CLASSIFIERS for value in ("error", "error_saved")),
     "percentiles/moved",
     *(f"{name}/{value}" for name in protocols.PROTOCOLS for value in ("error", "error_saved")),
 )

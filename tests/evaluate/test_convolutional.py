@@ -53,7 +53,7 @@ def test_on_a_larger_image_it_is_the_average_over_windows():
 def test_vgg_is_its_own_dense_head():
     """The paper's head, 7×7 and 1×1, as the network has it: on images of another size, and not square."""
     fields = {"num_classes": 4, "width_factor": 1 / 32, "dropout": 0.0}
-    connected, dense = models.create("vgg11", **fields), models.create("vgg11", dense_head=True, **fields)
+    connected, dense = models.create("vgg11", **fields), models.create("vgg11", head="convolutional", **fields)
     variables = drawn(connected, (224, 224, 3))
     leaves = stacking.names(variables)
     like = convert.shapes(dense, (224, 224, 3))

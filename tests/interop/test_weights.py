@@ -194,7 +194,7 @@ def test_weights_that_compute_something_else_there(tmp_path):
     [
         ("alexnet_owt", {"activation": "tanh"}, "has activation = 'relu', and these weights have 'tanh'"),
         ("resnet18", {"shortcut": "B", "padded_pool": False}, "has padded_pool = True"),
-        ("vgg11", {"dense_head": True}, "has dense_head = False"),
+        ("vgg11", {"head": "convolutional"}, "has head = 'connected'"),
         ("inception_v3", {"factorised_5x5": True, "count_padding": True}, "has factorised_5x5 = False"),
     ],
 )
@@ -299,7 +299,7 @@ def test_a_trained_vgg_is_evaluated_densely():
     """The head of a network that was trained with fully connected layers, on the same image: the same logits."""
     counterpart = sources.find("torchvision", "vgg11")
     fields = {"num_classes": 3, "hidden": 400, "width_factor": 0.05, "kernel_init": "he"}
-    model, dense = (models.create("vgg11", **fields, dense_head=each) for each in (False, True))
+    model, dense = (models.create("vgg11", **fields, head=each) for each in ("connected", "convolutional"))
     images = jnp.asarray(np.random.default_rng(0).normal(size=(1, 224, 224, 3)), jnp.float32)
     variables = jax.jit(model.init)(jax.random.key(0), images)
     state = convert.to_theirs(model, variables, counterpart)

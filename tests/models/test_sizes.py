@@ -250,10 +250,12 @@ SIZES = {
     "zfnet_wide": (107_627_624, 2_476_704_896),  # p
     "vgg11": (132_863_336, 7_609_090_048),  # t; 133 M
     "vgg11_lrn": (132_863_336, 7_609_090_048),  # as A: nothing to learn in it
+    "vgg11_gap": (9_733_480, 7_485_968_384),  # l: A less 123,129,856 of its head's, 123,121,664 products
     "vgg13": (133_047_848, 11_308_466_176),  # t; 133 M
     "vgg13_5x5": (134_503_528, 9_356_017_664),  # l
     "vgg16_c": (133_638_952, 11_770_888_192),  # l; 134 M
     "vgg16": (138_357_544, 15_470_264_320),  # t; 138 M
+    "vgg16_gap": (15_227_688, 15_347_142_656),  # l: D, with the same
     "vgg19": (143_667_240, 19_632_062_464),  # t; 144 M
     "vgg11_bn": (132_868_840, 7_609_090_048),  # t
     "vgg13_bn": (133_053_736, 11_308_466_176),  # t
@@ -386,7 +388,7 @@ def test_where_the_stride_is():
 @pytest.mark.parametrize(
     ("name", "fields", "parameters"),
     [
-        ("vgg16", {"dense_head": True}, 138_357_544),
+        ("vgg16", {"head": "convolutional"}, 138_357_544),
         ("vgg16_bn", {"bn_bias": False}, 138_357_544 + 4224),  # a scale and a bias for 4,224 maps, less their biases
         ("resnet20", {"shortcut": "B3"}, 292_954),
         ("seresnet50", {"se_stages": (1,)}, 25_557_032 + excited(*[256] * 3)),  # Hu et al. 2017, §6.4: 25.6 M,
@@ -552,7 +554,7 @@ def test_what_is_no_width(name, factor, message):
         ("xception", {}, 5, r"images from 7×7 on\n"),
         (
             "vgg16",
-            {"dense_head": True},
+            {"head": "convolutional"},
             200,
             r"fc6: a map of 6×6 is smaller than its kernel of 7×7; .* images from 224×224 on\n",
         ),

@@ -6,12 +6,13 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.svm import LinearSVC
 
 from cnnjax import cli, data, errors
 from cnnjax.evaluate import subject
 from cnnjax.sweep import experiment, measures, record, store
 
-ALL = ("responses", "rescaled", "shifted", "10crop", "population")
+ALL = ("responses", "rescaled", "shifted", "10crop", "population", "probes")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,23 @@ def test_statistics_of_the_training_set_are_those_of_the_command(trained, capsys
     assert cli.main(["evaluate", str(trained), "--population", "--json"]) == 0
     error = json.loads((trained / record.MEASURED).read_text())["population"]["error"]
     assert json.loads(capsys.readouterr().out)["values"]["top-1 error"] == pytest.approx(error, abs=1e-9)
+
+
+def test_probes_are_fitted_to_the_training_set_and_tested_on_the_test_set(trained):
+    """The first layer's and the last one's features, asked here; the same error at the last, and less or more at the first."""
+    shown = subject.read(trained)
+    sets = [data.load("digits", split) for split in ("train", "test")]
+    taps = [shown.model.apply(shown.variables, shown.normalise(jnp.asarray(each.images)))[1] for each in sets]
+    errors_of = {}
+    for name in ("conv1", "global_pool"):
+        known, asked = (np.asarray(each[name]).reshape(len(each[name]), -1) for each in taps)
+        mean, scale = known.mean(0), (known - known.mean(0)).std()
+        svm = LinearSVC(random_state=0, max_iter=20_000).fit((known - mean) / scale, sets[0].labels)
+        errors_of[name] = (svm.predict((asked - mean) / scale) != sets[1].labels).mean()
+    values = store.load(trained).iloc[0]
+    assert values["probes/svm_error"] == pytest.approx(errors_of["global_pool"], abs=0.006)
+    assert values["probes/svm_error_saved"] == pytest.approx(errors_of["conv1"] - errors_of["global_pool"], abs=0.009)
+    assert errors_of["conv1"] != errors_of["global_pool"]
 
 
 def test_what_has_moved_is_seen_between_checkpoints(tmp_path):

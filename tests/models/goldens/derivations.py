@@ -547,7 +547,7 @@ _QUIET = {"auxiliary_dropout": 0.0}
 NETWORKS = {
     "vgg16_c": (vgg16_c, 64, _TINY),
     "vgg11_lrn": (vgg11_lrn, 64, _TINY),
-    "vgg11 dense": (vgg11_dense, 256, {"dense_head": True, "hidden": 256, "width_factor": 0.0625}),
+    "vgg11 dense": (vgg11_dense, 256, {"head": "convolutional", "hidden": 256, "width_factor": 0.0625}),
     "alexnet": (alexnet("before"), 99, _TINY),
     "alexnet after": (alexnet("after"), 99, {**_TINY, "lrn": "after"}),
     "zfnet": (zfnet, 96, _TINY),
