@@ -112,7 +112,12 @@ def project(
 
 
 def reconstructions(
-    model: nn.Module, variables: Mapping[str, Any], images: jax.Array, rows: pandas.DataFrame, name: str
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    rows: pandas.DataFrame,
+    name: str,
+    method: str = "deconvnet",
 ) -> np.ndarray:
     """What goes back to pixels from features where they are strongest. Zeiler & Fergus 2013, Fig. 2.
 
@@ -122,6 +127,7 @@ def reconstructions(
       images: preprocessed, ``[N, H, W, C]``.
       rows: of `cnnjax.analysis.features.strongest` on these images.
       name: of the layer.
+      method: of :data:`METHODS`.
 
     Returns:
       A projection of each row, ``[rows, H, W, C]``; `cnnjax.analysis.features.patches` cuts out the windows.
@@ -131,7 +137,7 @@ def reconstructions(
         chosen = (rows["channel"] == channel).to_numpy()
         each = rows[chosen]
         shown, places = images[each["image"].to_numpy()], each[["y", "x"]].to_numpy()
-        found[chosen] = project(model, variables, shown, name, int(channel), places)[0]
+        found[chosen] = project(model, variables, shown, name, int(channel), places, method)[0]
     return found
 
 

@@ -77,6 +77,30 @@ def strongest(
     return figure
 
 
+def methods(rows: pandas.DataFrame, images: np.ndarray, projections: Mapping[str, np.ndarray], name: str) -> Figure:
+    """One activation of each feature, back in pixels by several rules.
+
+    Args:
+      rows: of `cnnjax.analysis.features.strongest`, one a feature.
+      images: one a row, ``[rows, H, W, C]``.
+      projections: of `cnnjax.analysis.deconvnet.METHODS` → one a row, ``[rows, H, W, C]``.
+      name: of the layer.
+    """
+    columns = 1 + len(projections)
+    figure = Figure(figsize=(max(1.5 * columns + 1.3, 5), 1.6 * len(rows) + 0.8), layout="constrained")
+    figure.suptitle(f"{name}: one activation, back in pixels by several rules", fontsize=_TITLE + 1)
+    for line, row in enumerate(rows.to_dict("records")):
+        axes = [figure.add_subplot(len(rows), columns, line * columns + place + 1) for place in range(columns)]
+        _image(axes[0], images[line])
+        axes[0].set_ylabel(f"feature {row['channel']}", fontsize=_LABEL)
+        axes[0].set_title(f"image {row['image']}", fontsize=_LABEL)
+        for each, (method, found) in zip(axes[1:], projections.items(), strict=True):
+            drawn = _signed(each, found[line])
+            each.set_title(method, fontsize=_LABEL)
+    _signs(figure, drawn)
+    return figure
+
+
 def occlusion(image: np.ndarray, found: Occlusion, names: Sequence[str], label: int, layer: str) -> Figure:
     """An image, and what is left of the class and of the strongest feature where a square hides a part.
 

@@ -70,6 +70,12 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
     back = deconvnet.reconstructions(model, variables, images, rows, layer)
     yield "strongest", pictures.strongest(rows, seen, features.patches(back, rows, fields.get(layer)), layer)
 
+    best = rows[rows["rank"] == 0]
+    backs = {
+        method: deconvnet.reconstructions(model, variables, images, best, layer, method) for method in deconvnet.METHODS
+    }
+    yield "methods", pictures.methods(best, pixels[best["image"]], backs, layer)
+
     (image, _) = next(shown.only(np.array([options.image])).batches(1))
     picture = np.asarray(shown.task.pixels(image))[0]
     label, side = int(shown.examples.labels[options.image]), min(image.shape[1:3])
@@ -87,7 +93,7 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
         for each, places in amounts.items()
     }
     classes = [shown.names[each] if shown.names else str(each) for each in few]
-    yield "invariance", pictures.invariance(frames, [f"{number}: {each}" for number, each in enumerate(classes)])
+    yield "invariance", pictures.invariance(frames, [f"image {number}: {each}" for number, each in enumerate(classes)])
 
     if maps:
         at = layer if layer in maps else maps[-1]
