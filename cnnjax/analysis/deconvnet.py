@@ -17,16 +17,18 @@ and branches, which are linear; other activations have their gradient. Saliency 
 channels too, the other two skip it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas
 
 from cnnjax import errors
-from cnnjax.analysis import program
+from cnnjax.analysis import features, program
 from cnnjax.analysis.layers import tapped, unrolled
 
 Rule = Callable[[jax.Array], jax.Array]
@@ -69,7 +71,7 @@ def project(
     images: jax.Array,
     name: str,
     channel: int,
-    place: tuple[int, int] | None = None,
+    place: tuple[int, int] | np.ndarray | None = None,
     method: str = "deconvnet",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Projects one activation of a feature, for each image, back to its pixels.
@@ -80,12 +82,13 @@ def project(
       images: preprocessed, ``[N, H, W, C]``.
       name: of a tap or module.
       channel: which feature of it.
-      place: row and column; ``None``: where it is strongest, in each image.
+      place: row and column, in all images or ``[N, 2]``; ``None``: where it is strongest in each. A vector of features is a map
+        of one place.
       method: of :data:`METHODS`.
 
     Returns:
       The projections ``[N, H, W, C]``, in the units of the preprocessed images; the activations ``[N]``; their places
-      ``[N, 2]``, zero where the layer has no map.
+      ``[N, 2]``.
 
     Raises:
       UserError: no such tap, channel, place or method.
@@ -93,39 +96,102 @@ def project(
     if method not in METHODS:
         raise errors.unknown("method", method, METHODS)
     model, variables = unrolled(model, variables)
-    maps, back = _run(METHODS[method])(model, variables, images, name)
-    if not 0 <= channel < maps.shape[-1]:
-        raise errors.UserError(f"{name} has no feature {channel}; they are numbered 0 to {maps.shape[-1] - 1}")
-    count, extent = len(maps), maps.shape[1:-1]
-    if len(extent) not in (0, 2):
-        raise errors.UserError(f"{name} has no map and no vector of features: its shape is {maps.shape[1:]}")
-    values = np.asarray(maps[..., channel]).reshape(count, -1)
+    shape = jax.eval_shape(functools.partial(tapped, model, name=name), variables, images).shape
+    if len(shape) not in (2, 4):
+        raise errors.UserError(f"{name} has no map and no vector of features: its shape is {shape[1:]}")
+    if not 0 <= channel < shape[-1]:
+        raise errors.UserError(f"{name} has no feature {channel}; they are numbered 0 to {shape[-1] - 1}")
+    extent, at = shape[1:-1] or (1, 1), None
     if place is not None:
-        if len(extent) != 2 or not all(0 <= at < size for at, size in zip(place, extent, strict=True)):
-            raise errors.UserError(f"{name} has no place {place}: its map is {'×'.join(map(str, extent)) or 'none'}")
-        chosen = np.full(count, np.ravel_multi_index(place, extent))
-    else:
-        chosen = values.argmax(1)
-    alone = np.zeros_like(values)
-    alone[np.arange(count), chosen] = values[np.arange(count), chosen]
-    down = jnp.zeros(maps.shape, maps.dtype).at[..., channel].set(alone.reshape(count, *extent))
-    places = np.stack(np.unravel_index(chosen, extent), 1) if extent else np.zeros((count, 2), np.int64)
-    return np.asarray(back(down)), alone.sum(1), places
+        asked = np.broadcast_to(place, (len(images), 2))
+        if len(odd := asked[((asked < 0) | (asked >= extent)).any(1)]):
+            raise errors.UserError(f"{name} has no place {tuple(odd[0].tolist())}: its map is {extent[0]}×{extent[1]}")
+        at = np.ravel_multi_index(tuple(asked.T), extent)
+    back, activations, chosen = _projected(model, variables, images, name, method, channel, at)
+    return np.asarray(back), np.asarray(activations), np.stack(np.unravel_index(chosen, extent), 1)
 
 
-def _run(rule: Rule | None) -> Callable[..., tuple[jax.Array, Callable[[jax.Array], jax.Array]]]:
-    """Up to a layer, and what goes down from there."""
+def reconstructions(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    rows: pandas.DataFrame,
+    name: str,
+    method: str = "deconvnet",
+) -> np.ndarray:
+    """What goes back to pixels from features where they are strongest. Zeiler & Fergus 2013, Fig. 2.
 
-    def run(
-        model: nn.Module, variables: Mapping[str, Any], images: jax.Array, name: str
-    ) -> tuple[jax.Array, Callable[[jax.Array], jax.Array]]:
-        def up(images: jax.Array) -> jax.Array:
-            return tapped(model, variables, images, name)
+    Args:
+      model: the network, in evaluation.
+      variables: of it.
+      images: preprocessed, ``[N, H, W, C]``.
+      rows: of `cnnjax.analysis.features.strongest` on these images.
+      name: of the layer.
+      method: of :data:`METHODS`.
 
-        maps, back = jax.vjp(jax.jit(up if rule is None else replaced(up, rule)), images)
-        return maps, jax.jit(lambda down: back(down)[0])
+    Returns:
+      A projection of each row, ``[rows, H, W, C]``; `cnnjax.analysis.features.patches` cuts out the windows.
+    """
+    found = np.zeros((len(rows), *images.shape[1:]), np.float32)
+    for channel in rows["channel"].unique():
+        chosen = (rows["channel"] == channel).to_numpy()
+        each = rows[chosen]
+        shown, places = images[each["image"].to_numpy()], each[["y", "x"]].to_numpy()
+        found[chosen] = project(model, variables, shown, name, int(channel), places, method)[0]
+    return found
 
-    return run
+
+def evolution(
+    model: nn.Module,
+    states: Iterable[tuple[int, Mapping[str, Any]]],
+    batches: Sequence[jax.Array],
+    name: str,
+    channels: Sequence[int],
+) -> dict[int, dict[int, np.ndarray]]:
+    """A feature's strongest activation among images, projected to pixels, over training. Zeiler & Fergus 2013, §3.2, Fig. 4.
+
+    Args:
+      model: the network, in evaluation.
+      states: step and variables of one checkpoint after the other.
+      batches: preprocessed images ``[N, H, W, C]``; at each checkpoint another one may be the strongest.
+      name: of the layer.
+      channels: which features.
+
+    Returns:
+      Step → feature → projection ``[H, W, C]``.
+    """
+    images, found = jnp.concatenate(batches), dict[int, dict[int, np.ndarray]]()
+    for step, variables in states:
+        best = features.strongest(model, variables, batches, name, channels, 1)
+        found[step] = {
+            channel: project(model, variables, images[image][None], name, channel)[0][0]
+            for channel, image in zip(best["channel"], best["image"], strict=True)
+        }
+    return found
+
+
+@functools.partial(jax.jit, static_argnames=("model", "name", "method"))
+def _projected(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    name: str,
+    method: str,
+    channel: int,
+    place: np.ndarray | None,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Projections, activations and places, counted row by row; one program for all features and checkpoints."""
+
+    def up(images: jax.Array) -> jax.Array:
+        return tapped(model, variables, images, name)
+
+    rule = METHODS[method]
+    maps, back = jax.vjp(up if rule is None else replaced(up, rule), images)
+    values = maps[..., channel].reshape(len(maps), -1)
+    chosen = values.argmax(1) if place is None else jnp.asarray(place)
+    alone = jnp.where(jnp.arange(values.shape[1]) == chosen[:, None], values, 0)
+    down = jnp.zeros_like(maps).at[..., channel].set(alone.reshape(maps.shape[:-1]))
+    return back(down)[0], alone.sum(1), chosen
 
 
 def replaced(function: Callable[[jax.Array], jax.Array], rule: Rule) -> Callable[[jax.Array], jax.Array]:

@@ -15,6 +15,9 @@ from cnnjax import errors
 from cnnjax.analysis.layers import tapped, unrolled
 from cnnjax.analysis.receptive_field import Field
 
+_ask = jax.jit(tapped, static_argnames=("model", "name"))
+"""One program for all checkpoints of a run."""
+
 
 def strongest(
     model: nn.Module,
@@ -44,9 +47,9 @@ def strongest(
     if count < 1:
         raise errors.UserError(f"at least one image is asked for, not {count}")
     peaks, places = [], []
-    ask, width = _asker(model, variables, name), 0
+    (model, variables), width = unrolled(model, variables), 0
     for images in batches:
-        maps = np.asarray(ask(images))
+        maps = np.asarray(_ask(model, variables, images, name))
         maps = maps[:, None, None] if maps.ndim == 2 else maps
         if maps.ndim != 4:
             raise errors.UserError(f"{name} has no map and no vector of features: its shape is {maps.shape[1:]}")
@@ -67,6 +70,23 @@ def strongest(
             y, x = divmod(int(place[image, channel]), width)
             rows.append((channel, rank, int(image), y, x, float(peak[image, channel])))
     return pandas.DataFrame(rows, columns=("channel", "rank", "image", "y", "x", "activation"))
+
+
+def patches(images: np.ndarray, rows: pandas.DataFrame, field: Field | None) -> list[np.ndarray]:
+    """The part of an image that each feature sees where it is strongest.
+
+    Args:
+      images: one a row, ``[rows, H, W, C]``.
+      rows: of :func:`strongest`.
+      field: of the layer, see `cnnjax.analysis.receptive_field`; ``None``: there is none.
+
+    Returns:
+      Of each row ``[h, w, C]``; what lies beyond the image's edges is NaN. The whole image where the layer has one place
+      only, or its places have no window.
+    """
+    if field is None or field.height.places * field.width.places == 1 or not (field.height.size and field.width.size):
+        return list(images)
+    return [patch(image, field, y, x, np.nan) for image, y, x in zip(images, rows["y"], rows["x"], strict=True)]
 
 
 def patch(image: np.ndarray, field: Field, y: int, x: int, fill: float = 0.0) -> np.ndarray:
@@ -219,13 +239,3 @@ def filters(kernel: np.ndarray, stride: int) -> Filters:
     frequency = (power * radius[..., None]).sum((0, 1)) / np.where(total > 0, total, 1)
     dead = energy < energy.max() / 100
     return Filters(energy, frequency, dead, (frequency > 1 / (2 * stride)) & ~dead)
-
-
-def _asker(model: nn.Module, variables: Mapping[str, Any], name: str) -> Callable[[jax.Array], jax.Array]:
-    model, variables = unrolled(model, variables)
-
-    @jax.jit
-    def ask(images: jax.Array, variables: Any) -> jax.Array:
-        return tapped(model, variables, images, name)
-
-    return lambda images: ask(images, variables)

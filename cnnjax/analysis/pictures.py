@@ -1,14 +1,17 @@
 """Pictures of what a network has learned. Every function returns a `matplotlib.figure.Figure` of its own.
 
-Images come preprocessed and are shown from their least value to their largest; what has a sign is blue below zero, red above.
+Images are shown from their least value to their largest; what has a sign is blue below zero and red above, each picture by its
+own largest value; with three channels it is shown in their colours, about grey. Beyond an image's edges it is hatched.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -16,11 +19,13 @@ from cnnjax.analysis.features import Filters
 from cnnjax.analysis.occlusion import Occlusion
 from cnnjax.analysis.receptive_field import Field
 
-_SIGNED = "RdBu_r"
+_SIGNED, _MARK = "RdBu_r", "#d55e00"
+_LABEL, _TITLE = 8, 9
+"""Points of letters: of axes, and of titles."""
 
 
 def filters(kernel: np.ndarray, found: Filters, name: str) -> Figure:
-    """The filters of a first layer, each scaled by its own largest weight, with those that are dead or aliased named.
+    """The filters of a first layer with their mean frequencies, and which are dead or aliased.
 
     Args:
       kernel: ``[h, w, channels, maps]``.
@@ -29,13 +34,17 @@ def filters(kernel: np.ndarray, found: Filters, name: str) -> Figure:
     """
     maps = kernel.shape[-1]
     columns = min(maps, 12)
-    figure = Figure(figsize=(1.05 * columns, 1.3 * -(-maps // columns) + 0.6), layout="constrained")
-    figure.suptitle(f"{name}: {maps} filters, {int(found.dead.sum())} dead, {int(found.aliased.sum())} aliased")
+    figure = Figure(figsize=(max(1.05 * columns + 0.9, 5), 1.3 * -(-maps // columns) + 0.8), layout="constrained")
+    counts = f"{maps} filters, {int(found.dead.sum())} dead, {int(found.aliased.sum())} aliased"
+    figure.suptitle(
+        f"{name}: {counts}\nbelow its number: a filter's mean frequency, cycles a pixel", fontsize=_TITLE + 1
+    )
     for place in range(maps):
         axes = figure.add_subplot(-(-maps // columns), columns, place + 1)
-        _signed(axes, kernel[..., place])
+        drawn = _signed(axes, kernel[..., place])
         kind = " dead" if found.dead[place] else " aliased" if found.aliased[place] else ""
-        axes.set_title(f"{place}{kind}\n{found.frequency[place]:.2f} /px", fontsize=7)
+        axes.set_title(f"{place}{kind}\n{found.frequency[place]:.2f}", fontsize=7)
+    _signs(figure, drawn)
     return figure
 
 
@@ -46,29 +55,56 @@ def strongest(
 
     Args:
       rows: of `cnnjax.analysis.features.strongest`.
-      patches: of each row, ``[h, w, C]``.
+      patches: of each row, ``[h, w, C]``, see `cnnjax.analysis.features.patches`.
       projections: of each row, cut out in the same way.
       name: of the layer.
     """
     channels = list(dict.fromkeys(rows["channel"]))
     columns = int(rows["rank"].max()) + 1
-    figure = Figure(figsize=(1.1 * columns + 0.6, 2.35 * len(channels) + 0.5), layout="constrained")
-    figure.suptitle(f"{name}: strongest activations, and their projections")
+    figure = Figure(figsize=(max(1.1 * columns + 1.3, 5), 2.35 * len(channels) + 0.6), layout="constrained")
+    figure.suptitle(f"{name}: where features are strongest, and what of it goes back to pixels", fontsize=_TITLE + 1)
     for row, patch, projection in zip(rows.to_dict("records"), patches, projections, strict=True):
         line = 2 * channels.index(row["channel"])
         above = figure.add_subplot(2 * len(channels), columns, line * columns + row["rank"] + 1)
         below = figure.add_subplot(2 * len(channels), columns, (line + 1) * columns + row["rank"] + 1)
         _image(above, patch)
-        _signed(below, projection)
+        drawn = _signed(below, projection)
         above.set_title(f"image {row['image']}\n{row['activation']:.2f}", fontsize=7)
         if row["rank"] == 0:
             above.set_ylabel(f"feature {row['channel']}", fontsize=8)
             below.set_ylabel("projection", fontsize=8)
+    _signs(figure, drawn)
+    return figure
+
+
+def methods(rows: pandas.DataFrame, images: np.ndarray, projections: Mapping[str, np.ndarray], name: str) -> Figure:
+    """One activation of each feature, back in pixels by several rules.
+
+    Args:
+      rows: of `cnnjax.analysis.features.strongest`, one a feature.
+      images: one a row, ``[rows, H, W, C]``.
+      projections: of `cnnjax.analysis.deconvnet.METHODS` → one a row, ``[rows, H, W, C]``.
+      name: of the layer.
+    """
+    columns = 1 + len(projections)
+    figure = Figure(figsize=(max(1.5 * columns + 1.3, 5), 1.6 * len(rows) + 0.8), layout="constrained")
+    figure.suptitle(f"{name}: one activation, back in pixels by several rules", fontsize=_TITLE + 1)
+    for line, row in enumerate(rows.to_dict("records")):
+        axes = [figure.add_subplot(len(rows), columns, line * columns + place + 1) for place in range(columns)]
+        _image(axes[0], images[line])
+        axes[0].set_ylabel(f"feature {row['channel']}", fontsize=_LABEL)
+        axes[0].set_title(f"image {row['image']}", fontsize=_LABEL)
+        for each, (method, found) in zip(axes[1:], projections.items(), strict=True):
+            drawn = _signed(each, found[line])
+            each.set_title(method, fontsize=_LABEL)
+    _signs(figure, drawn)
     return figure
 
 
 def occlusion(image: np.ndarray, found: Occlusion, names: Sequence[str], label: int, layer: str) -> Figure:
     """An image, and what is left of the class and of the strongest feature where a square hides a part.
+
+    A value stands where the middle of the square was, so that maps and image lie over each other.
 
     Args:
       image: ``[H, W, C]``.
@@ -77,39 +113,56 @@ def occlusion(image: np.ndarray, found: Occlusion, names: Sequence[str], label: 
       label: the class that was asked.
       layer: whose feature was followed.
     """
-    name = names[label] if names else str(label)
-    figure = Figure(figsize=(13, 3.4), layout="constrained")
+
+    def name(number: int) -> str:
+        return names[number] if names else str(number)
+
+    size = 1 - int(found.tops[0])
+    left, right = _ends(found.lefts, size)
+    top, bottom = _ends(found.tops, size)
+    classes = np.unique(found.best)
+    palette = matplotlib.colormaps["tab20"].resampled(20)
+    colours = ListedColormap([palette(place % 20) for place in range(len(classes))])
+    kinds = {"cmap": colours, "vmin": -0.5, "vmax": len(classes) - 0.5}
+    maps: tuple[tuple[np.ndarray, str, dict[str, Any]], ...] = (
+        (
+            found.probability,
+            f"probability of {name(label)}\n({found.whole[0]:.2f} on the whole)",
+            {"vmin": 0, "vmax": 1},
+        ),
+        (found.activation, f"{layer}, sum of feature {found.feature}\n({found.whole[1]:.1f} on the whole)", {}),
+        (np.searchsorted(classes, found.best), "most probable class", kinds),
+    )
+    figure = Figure(figsize=(14, 3.4), layout="constrained")
     axes = [figure.add_subplot(1, 4, place + 1) for place in range(4)]
     _image(axes[0], image)
-    axes[0].set_title("the image", fontsize=9)
-    # A cell of a map is where the square's first corner is.
-    extent = (found.lefts[0] - 0.5, found.lefts[-1] + 0.5, found.tops[-1] + 0.5, found.tops[0] - 0.5)
-    maps = (
-        (found.probability, f"probability of {name} ({found.whole[0]:.2f} on the whole)", "viridis"),
-        (found.activation, f"{layer}, feature {found.feature} ({found.whole[1]:.1f} on the whole)", "viridis"),
-        (found.best, "most probable class", "tab20"),
-    )
-    for each, (values, title, colours) in zip(axes[1:], maps, strict=True):
-        classes = colours == "tab20"
-        drawn = each.imshow(
-            values, extent=extent, cmap=colours, vmin=0 if classes else None, vmax=19 if classes else None
-        )
-        each.set_title(title, fontsize=9)
-        each.set_xlabel("first column of the square, px", fontsize=8)
-        each.set_ylabel("first row of the square, px", fontsize=8)
-        bar = figure.colorbar(drawn, ax=each)
-        if classes:
-            there = np.unique(values)
-            bar.set_ticks([int(one) for one in there if one < 20])
-            bar.set_ticklabels([names[one] if names else str(one) for one in there if one < 20])
+    axes[0].add_patch(Rectangle((left + 0.5, top + 0.5), size, size, fill=False, color=_MARK, linewidth=1.5))
+    axes[0].set_title(f"the image, and the square\n({size}×{size} pixels)", fontsize=_TITLE)
+    for each, (values, title, look) in zip(axes[1:], maps, strict=True):
+        drawn = each.imshow(values, extent=(left, right, bottom, top), **look)
+        edge = Rectangle((-0.5, -0.5), image.shape[1], image.shape[0], fill=False, color="white", linewidth=0.8)
+        each.add_patch(edge)
+        each.set_title(title, fontsize=_TITLE)
+        bar = _bar(each, drawn)
+    bar.set_ticks(range(len(classes)), labels=[name(number) for number in classes])
+    for each in axes:
+        each.set(xlim=(left, right), ylim=(bottom, top))
+        _pixels(each, image.shape)
     return figure
 
 
-def invariance(frames: Mapping[str, pandas.DataFrame]) -> Figure:
+def _ends(firsts: np.ndarray, size: int) -> tuple[float, float]:
+    """Where a map of a square's middles begins and ends, from its first rows or columns."""
+    middles, half = firsts + (size - 1) / 2, (firsts[1] - firsts[0]) / 2 if len(firsts) > 1 else 0.5
+    return middles[0] - half, middles[-1] + half
+
+
+def invariance(frames: Mapping[str, pandas.DataFrame], labels: Sequence[str] = ()) -> Figure:
     """How far features move, and the probability of the class, as an image is moved.
 
     Args:
       frames: transform → what `cnnjax.analysis.features.invariance` gives for it.
+      labels: of the images; empty: their numbers.
     """
     units = {"translation": "pixels downwards", "scale": "factor", "rotation": "degrees"}
     names = [name for name in next(iter(frames.values())).columns if name not in ("image", "amount", "probability")]
@@ -117,23 +170,32 @@ def invariance(frames: Mapping[str, pandas.DataFrame]) -> Figure:
     for column, (transform, frame) in enumerate(frames.items()):
         for line, name in enumerate([*names, "probability"]):
             axes = figure.add_subplot(len(names) + 1, len(frames), line * len(frames) + column + 1)
-            for image, one in frame.groupby("image"):
-                axes.plot(one["amount"], one[name], marker="o", markersize=3, linewidth=1, label=f"image {image}")
-            axes.set_xlabel(units[transform], fontsize=8)
+            for image in frame["image"].unique():
+                one = frame[frame["image"] == image]
+                axes.plot(
+                    one["amount"],
+                    one[name],
+                    marker="o",
+                    markersize=3,
+                    linewidth=1,
+                    label=labels[image] if labels else f"image {image}",
+                )
+            axes.set_xlabel(units[transform], fontsize=_LABEL)
+            axes.tick_params(labelsize=_LABEL)
             title = "probability of the class" if name == "probability" else f"{name}: distance of the features"
-            axes.set_title(f"{transform}\n{title}", fontsize=9)
+            axes.set_title(f"{transform}\n{title}", fontsize=_TITLE)
             axes.grid(alpha=0.3)
             if name == "probability":
                 axes.set_ylim(-0.02, 1.02)
-            if line == column == 0:
-                axes.legend(fontsize=7)
+    lines, said = axes.get_legend_handles_labels()
+    figure.legend(lines, said, loc="outside lower center", ncols=5, fontsize=_LABEL, frameon=False)
     return figure
 
 
 def receptive_field(
     image: np.ndarray, field: Field, place: tuple[int, int], influence: np.ndarray, name: str
 ) -> Figure:
-    """The window of a feature on an image, and how strongly each pixel moves it.
+    """The window of a feature on an image, and how strongly each pixel moves it; dots are the middles of all places' windows.
 
     Args:
       image: ``[H, W, C]``.
@@ -143,46 +205,48 @@ def receptive_field(
       name: of the layer.
     """
     (top, bottom), (left, right) = field.window(*place)
-    figure = Figure(figsize=(8.5, 4), layout="constrained")
-    window = f"{bottom - top}×{right - left} pixels, stride {field.height.stride}"
-    figure.suptitle(f"{name}, place {place}: {window}")
+    height, width = image.shape[:2]
+    rows, columns = ([each.center(at) for at in range(each.places)] for each in (field.height, field.width))
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    size = f"{bottom - top}×{right - left} pixels, stride {field.height.stride}"
+    figure.suptitle(f"{name}, place {place} of {len(rows)}×{len(columns)}: {size}", fontsize=_TITLE + 1)
     for number, title in enumerate(("the image", "mean size of the gradient")):
         axes = figure.add_subplot(1, 2, number + 1)
         if number == 0:
             _image(axes, image)
+            axes.plot(np.tile(columns, len(rows)), np.repeat(rows, len(columns)), ".", color=_MARK, markersize=2)
+            axes.plot(columns[place[1]], rows[place[0]], "x", color=_MARK, markersize=7)
         else:
-            figure.colorbar(axes.imshow(influence, cmap="magma"), ax=axes)
+            _bar(axes, axes.imshow(influence, cmap="magma"))
         axes.add_patch(
-            Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color="#d55e00", linewidth=1.5)
+            Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color=_MARK, linewidth=1.5)
         )
-        axes.set_title(title, fontsize=9)
-        axes.set_xticks(np.linspace(0, image.shape[1] - 1, 3).round())
-        axes.set_yticks(np.linspace(0, image.shape[0] - 1, 3).round())
-        axes.set_xlabel("column, px", fontsize=8)
-        axes.set_ylabel("row, px", fontsize=8)
+        axes.set_xlim(min(left, 0) - 1, max(right, width))
+        axes.set_ylim(max(bottom, height), min(top, 0) - 1)
+        axes.set_title(title, fontsize=_TITLE)
+        _pixels(axes, image.shape)
     return figure
 
 
-def evolution(steps: Sequence[int], projections: Mapping[int, Sequence[np.ndarray]], name: str) -> Figure:
+def evolution(projections: Mapping[int, Mapping[int, np.ndarray]], name: str) -> Figure:
     """What goes back to pixels from each feature's strongest activation, checkpoint by checkpoint.
 
-    Zeiler & Fergus 2013, §3.2 and Fig. 4.
-
     Args:
-      steps: of the checkpoints.
-      projections: feature → one ``[h, w, C]`` a checkpoint.
+      projections: step → feature → ``[h, w, C]``, of `cnnjax.analysis.deconvnet.evolution`.
       name: of the layer.
     """
-    figure = Figure(figsize=(1.2 * len(steps) + 0.8, 1.35 * len(projections) + 0.7), layout="constrained")
-    figure.suptitle(f"{name}: the strongest activation's projection over training")
-    for line, (channel, images) in enumerate(projections.items()):
-        for column, (step, image) in enumerate(zip(steps, images, strict=True)):
-            axes = figure.add_subplot(len(projections), len(steps), line * len(steps) + column + 1)
-            _signed(axes, image)
+    columns, lines = len(projections), len(next(iter(projections.values())))
+    figure = Figure(figsize=(max(1.2 * columns + 1.3, 5), 1.35 * lines + 0.8), layout="constrained")
+    figure.suptitle(f"{name}: the strongest activation, back in pixels, over training", fontsize=_TITLE + 1)
+    for column, (step, features) in enumerate(projections.items()):
+        for line, (channel, image) in enumerate(features.items()):
+            axes = figure.add_subplot(lines, columns, line * columns + column + 1)
+            drawn = _signed(axes, image)
             if line == 0:
                 axes.set_title(f"step {step}", fontsize=8)
             if column == 0:
                 axes.set_ylabel(f"feature {channel}", fontsize=8)
+    _signs(figure, drawn)
     return figure
 
 
@@ -191,18 +255,50 @@ def _bare(axes: Axes) -> None:
     axes.set_yticks([])
 
 
-def _image(axes: Axes, image: np.ndarray) -> Any:
+def _pixels(axes: Axes, shape: Sequence[int]) -> None:
+    """Axes in pixels of an image ``[H, W, C]``."""
+    axes.set_xticks(np.linspace(0, shape[1] - 1, 3).round())
+    axes.set_yticks(np.linspace(0, shape[0] - 1, 3).round())
+    axes.tick_params(labelsize=_LABEL)
+    axes.set_xlabel("column, px", fontsize=_LABEL)
+    axes.set_ylabel("row, px", fontsize=_LABEL)
+
+
+def _bar(axes: Axes, drawn: Any) -> Any:
+    """A colour bar as high as the picture that it belongs to."""
+    bar = axes.figure.colorbar(drawn, cax=axes.inset_axes((1.03, 0, 0.05, 1)))
+    bar.ax.tick_params(labelsize=_LABEL)
+    return bar
+
+
+def _image(axes: Axes, image: np.ndarray) -> None:
     """From its least value to its largest, grey where it has one channel."""
     _bare(axes)
-    low, high = float(image.min()), float(image.max())
-    shown = (image - low) / (high - low or 1.0)
-    return axes.imshow(shown[..., 0] if image.shape[-1] != 3 else shown, cmap="gray", vmin=0, vmax=1)
+    low, high = float(np.nanmin(image)), float(np.nanmax(image))
+    shown = np.nan_to_num((image - low) / (high - low or 1.0))
+    _shown(axes, shown if image.shape[-1] == 3 else np.repeat(shown[..., :1], 3, -1), image)
 
 
 def _signed(axes: Axes, values: np.ndarray) -> Any:
-    """About zero, to the largest size: in red and blue where there is one channel, else in the colours themselves."""
+    """About zero, to the largest size; what there is a colour bar for, see :func:`_signs`, if there is one channel."""
     _bare(axes)
-    reach = float(np.abs(values).max()) or 1.0
+    shares = np.nan_to_num(values / (float(np.nanmax(np.abs(values))) or 1.0))
     if values.shape[-1] == 3:
-        return axes.imshow(0.5 + 0.5 * values / reach)
-    return axes.imshow(values.mean(-1), cmap=_SIGNED, vmin=-reach, vmax=reach)
+        return _shown(axes, 0.5 + 0.5 * shares, values)
+    drawn = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(-1, 1), _SIGNED)
+    _shown(axes, drawn.to_rgba(shares.mean(-1))[..., :3], values)
+    return drawn
+
+
+def _shown(axes: Axes, colours: np.ndarray, values: np.ndarray) -> None:
+    """Colours ``[H, W, 3]``, hatched where there are no values."""
+    axes.patch.set(hatch="////", edgecolor="#c8c8c8", linewidth=0)
+    axes.imshow(np.concatenate([colours, ~np.isnan(values[..., :1])], -1))
+
+
+def _signs(figure: Figure, drawn: Any) -> None:
+    """One colour bar for all pictures that :func:`_signed` has drawn."""
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=figure.axes, ticks=(-1, 0, 1), shrink=0.6, aspect=30, pad=0.01)
+        bar.ax.tick_params(labelsize=_LABEL)
+        bar.set_label("share of the picture's own largest value", fontsize=_LABEL)

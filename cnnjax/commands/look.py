@@ -53,10 +53,10 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
     some = shown.only(np.arange(count))
     batches = [images for images, _ in some.batches(_BATCH)]
     images, labels = jnp.concatenate(batches), np.asarray(some.examples.labels)
+    pixels = np.asarray(shown.task.pixels(images))
     fields = receptive_field.fields(model, (1, *images.shape[1:]))
     maps = [name for name, field in fields.items() if field.height.places > 1 and field.height.size]
     layer = options.layer or (maps[-1] if maps else next(iter(fields)))
-    field = fields.get(layer)
 
     if (first := _first_filters(model, variables, images.shape)) is not None:
         name, kernel, stride = first
@@ -66,57 +66,48 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
     order = every[every["rank"] == 0].sort_values("activation", ascending=False)["channel"]
     channels = options.features or tuple(order[:4])
     rows = every[every["channel"].isin(channels)].reset_index(drop=True)
-    seen, projected = [], []
-    for row in rows.to_dict("records"):
-        place = (row["y"], row["x"]) if field is not None and field.height.places > 1 else None
-        back, _, _ = deconvnet.project(model, variables, images[row["image"]][None], layer, row["channel"], place)
-        pair = [np.asarray(images[row["image"]]), back[0]]
-        if place is not None and field is not None and field.height.size:
-            pair = [features.patch(each, field, *place) for each in pair]
-        seen.append(pair[0])
-        projected.append(pair[1])
-    yield "strongest", pictures.strongest(rows, seen, projected, layer)
+    seen = features.patches(pixels[rows["image"]], rows, fields.get(layer))
+    back = deconvnet.reconstructions(model, variables, images, rows, layer)
+    yield "strongest", pictures.strongest(rows, seen, features.patches(back, rows, fields.get(layer)), layer)
+
+    best = rows[rows["rank"] == 0]
+    backs = {
+        method: deconvnet.reconstructions(model, variables, images, best, layer, method) for method in deconvnet.METHODS
+    }
+    yield "methods", pictures.methods(best, pixels[best["image"]], backs, layer)
 
     (image, _) = next(shown.only(np.array([options.image])).batches(1))
+    picture = np.asarray(shown.task.pixels(image))[0]
     label, side = int(shown.examples.labels[options.image]), min(image.shape[1:3])
     found = occlusion.occlude(model, variables, image[0], label, layer, max(1, side // 4), max(1, side // 32))
-    yield "occlusion", pictures.occlusion(np.asarray(image[0]), found, shown.names, label, layer)
+    yield "occlusion", pictures.occlusion(picture, found, shown.names, label, layer)
 
-    names = [next(iter(fields)), layer]
+    names, reach, few = [next(iter(fields)), layer], max(1, side // 4), labels[:5].tolist()
     amounts = {
-        "translation": np.linspace(-side // 4, side // 4, 9),
-        "scale": np.linspace(0.6, 1.8, 9),
-        "rotation": np.linspace(0, 180, 9),
+        "translation": np.linspace(-reach, reach, 9),
+        "scale": np.linspace(0.6, 1.8, 13),
+        "rotation": np.linspace(0, 180, 13),
     }
     frames = {
-        each: features.invariance(
-            model, variables, np.asarray(images[:5]), labels[:5].tolist(), each, places.tolist(), names
-        )
+        each: features.invariance(model, variables, np.asarray(images[:5]), few, each, places.tolist(), names)
         for each, places in amounts.items()
     }
-    yield "invariance", pictures.invariance(frames)
+    classes = [shown.names[each] if shown.names else str(each) for each in few]
+    yield "invariance", pictures.invariance(frames, [f"image {number}: {each}" for number, each in enumerate(classes)])
 
     if maps:
         at = layer if layer in maps else maps[-1]
         place = (fields[at].height.places // 2, fields[at].width.places // 2)
         influence = receptive_field.gradient(model, variables, images[:64], at, place)
-        yield "receptive_field", pictures.receptive_field(np.asarray(image[0]), fields[at], place, influence, at)
+        yield "receptive_field", pictures.receptive_field(picture, fields[at], place, influence, at)
 
-    steps: list[int] = []
-    grown: dict[int, list[np.ndarray]] = {channel: [] for channel in channels}
-    for step, then in subject.follow(shown.path, every=0.0):
-        steps.append(step)
-        best = features.strongest(then.model, then.variables, batches, layer, channels, 1)
-        for row in best.to_dict("records"):
-            back, _, _ = deconvnet.project(
-                then.model, then.variables, images[row["image"]][None], layer, row["channel"]
-            )
-            grown[row["channel"]].append(back[0])
-    if len(steps) > 1:
-        yield "evolution", pictures.evolution(steps, grown, layer)
+    states = ((step, then.variables) for step, then in subject.follow(shown.path, every=0.0))
+    grown = deconvnet.evolution(model, states, batches, layer, channels)
+    if len(grown) > 1:
+        yield "evolution", pictures.evolution(grown, layer)
     else:
         process.say(
-            f"no evolution: {shown.path} has kept {len(steps)} checkpoint{'s' * (len(steps) != 1)}; "
+            f"no evolution: {shown.path} has kept {len(grown)} checkpoint{'s' * (len(grown) != 1)}; "
             "execution.checkpoint.every and execution.checkpoint.keep say which are kept"
         )
 

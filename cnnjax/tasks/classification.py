@@ -136,6 +136,16 @@ class Classification:
         flat = images.reshape(images.shape[0], -1)
         return jnp.matmul(flat, self.whitening, precision="highest").reshape(images.shape)
 
+    def pixels(self, images: jax.Array) -> jax.Array:
+        """What evaluation sees, float32 ``[N, H, W, C]``, with deviation and mean put back, for pictures of it.
+
+        Where contrast was normalised or images were whitened there are no such pixels: they are left as they are.
+        """
+        if self.contrast or self.whitening is not None:
+            return images
+        mean = jnp.asarray(self.mean)[None]
+        return images * self.scale + (self._central(mean) if self.crop else mean)
+
     def _cropped(self, keys: jax.Array, images: jax.Array) -> jax.Array:
         if self.area:
             return augment.by_area(keys, images, self.area, self.aspect, self.crop)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnjax import errors, models
-from cnnjax.analysis import deconvnet
+from cnnjax.analysis import deconvnet, features
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +143,50 @@ def test_every_kind_of_network_has_projections(name):
     assert np.abs(found[0, ~inside]).max(initial=0) == 0
 
 
+def test_each_image_at_a_place_of_its_own(network):
+    model, variables, images = network
+    found, activations, places = deconvnet.project(model, variables, images, "conv2", 3, np.array([[1, 2], [4, 0]]))
+    assert places.tolist() == [[1, 2], [4, 0]]
+    for number, place in enumerate([(1, 2), (4, 0)]):
+        alone = deconvnet.project(model, variables, images, "conv2", 3, place)
+        np.testing.assert_allclose(found[number], alone[0][number], rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(activations[number], alone[1][number], rtol=1e-4)
+    assert activations.min() >= 0
+    assert activations.max() > 0
+
+
+def test_reconstructions_are_of_the_rows(network):
+    model, variables, images = network
+    rows = features.strongest(model, variables, [images], "conv2", [5, 3], 2).iloc[[3, 0, 1, 2]]
+    found = deconvnet.reconstructions(model, variables, images, rows, "conv2")
+    for projection, row in zip(found, rows.itertuples(), strict=True):
+        expected = deconvnet.project(model, variables, images, "conv2", row.channel)[0][row.image]
+        assert np.abs(expected).max() > 0
+        np.testing.assert_allclose(projection, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_evolution_takes_the_strongest_image_of_each_state(network):
+    """Of a network and one whose image is upside down for it."""
+    model, variables, images = network
+    batches = [images[:1], images[1:]]
+    other = jax.tree.map(lambda leaf: -leaf, variables)
+    found = deconvnet.evolution(model, [(10, variables), (30, other)], batches, "conv1", [2, 0])
+    assert {step: list(features) for step, features in found.items()} == {10: [2, 0], 30: [2, 0]}
+    for step, state in ((10, variables), (30, other)):
+        for channel, projection in found[step].items():
+            back, activations, _ = deconvnet.project(model, state, images, "conv1", channel)
+            np.testing.assert_allclose(projection, back[activations.argmax()], rtol=1e-4, atol=1e-7)
+            assert np.abs(back[0] - back[1]).max() > 1e-3
+
+
 def test_what_cannot_be_projected(network):
     model, variables, images = network
     for arguments, message in (
         (("conv9", 0), "unknown tap 'conv9'; did you mean conv"),
         (("conv1", 4), "conv1 has no feature 4; they are numbered 0 to 3"),
         (("conv1", 0, (99, 0)), r"conv1 has no place \(99, 0\): its map is 23×23"),
-        (("fc6", 0, (0, 0)), r"fc6 has no place \(0, 0\): its map is none"),
+        (("fc6", 0, (0, 1)), r"fc6 has no place \(0, 1\): its map is 1×1"),
+        (("conv1", 0, np.array([[0, 0], [-1, 3]])), r"conv1 has no place \(-1, 3\): its map is 23×23"),
         (("conv1", 0, None, "deconv"), "unknown method 'deconv'; did you mean deconvnet"),
     ):
         with pytest.raises(errors.UserError, match=message):

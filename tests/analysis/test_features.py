@@ -53,6 +53,22 @@ def test_a_patch_is_what_the_place_sees(network):
     assert np.abs(maps[0][0, 8, 8] - maps[1][0, 8, 8]).max() > 1e-3
 
 
+def test_patches_of_the_strongest(network):
+    """Cut out at each row's place, with nothing beyond the edges; whole where there is no map."""
+    model, variables, images = network
+    name = "stage1/block1/conv1"
+    rows = features.strongest(model, variables, [images], name, [1, 2], 3)
+    whole = np.asarray(images)[rows["image"]]
+    field = receptive_field.fields(model, images.shape)[name]
+    found = features.patches(whole, rows, field)
+    assert len(found) == 6
+    for each, image, y, x in zip(found, whole, rows["y"], rows["x"], strict=True):
+        expected = np.pad(image, ((2, 2), (2, 2), (0, 0)), constant_values=np.nan)[y : y + 5, x : x + 5]
+        np.testing.assert_array_equal(each, expected)
+    for field in (None, receptive_field.fields(model, images.shape)["classifier"]):
+        np.testing.assert_array_equal(features.patches(whole, rows, field), whole)
+
+
 @pytest.mark.parametrize("transform", features.TRANSFORMS)
 def test_an_image_that_is_not_moved_has_not_moved(network, transform):
     model, variables, images = network

@@ -1,14 +1,16 @@
 """Pictures of a network that was trained here, by the command line."""
 
 import numpy as np
+import pandas
 import pytest
 from PIL import Image
 
 from cnnjax import cli
 from cnnjax.analysis import pictures
 from cnnjax.analysis.occlusion import Occlusion
+from cnnjax.analysis.receptive_field import Axis, Field
 
-PICTURES = {"filters", "strongest", "occlusion", "invariance", "receptive_field", "evolution"}
+PICTURES = ["filters", "strongest", "methods", "occlusion", "invariance", "receptive_field", "evolution"]
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +26,12 @@ def trained(tmp_path_factory, tiny_settings):
 def test_every_picture_is_drawn(trained, tmp_path, capsys):
     assert cli.main(["look", str(trained), "--to", str(tmp_path), "--layer", "stage2", "--features", "1,0"]) == 0
     files = sorted(tmp_path.glob("*.png"))
-    assert {file.stem for file in files} == PICTURES
-    assert capsys.readouterr().out.split() == [str(tmp_path / f"{name}.png") for name in _in_order()]
+    assert sorted(file.stem for file in files) == sorted(PICTURES)
+    assert capsys.readouterr().out.split() == [str(tmp_path / f"{name}.png") for name in PICTURES]
     for file in files:
         image = np.asarray(Image.open(file).convert("L"))
         assert min(image.shape) > 150
         assert len(np.unique(image)) > 20  # not a page that is blank
-
-
-def _in_order():
-    return ["filters", "strongest", "occlusion", "invariance", "receptive_field", "evolution"]
 
 
 def test_without_checkpoints_nothing_grows(tmp_path, capsys):
@@ -43,7 +41,12 @@ def test_without_checkpoints_nothing_grows(tmp_path, capsys):
     assert cli.main(["look", str(run), "--to", str(tmp_path / "to"), "--image", "3"]) == 0
     assert "has kept 1 checkpoint;" in capsys.readouterr().out
     # Nor has a network without maps filters or windows.
-    assert {file.stem for file in (tmp_path / "to").glob("*.png")} == {"strongest", "occlusion", "invariance"}
+    assert {file.stem for file in (tmp_path / "to").glob("*.png")} == {
+        "strongest",
+        "methods",
+        "occlusion",
+        "invariance",
+    }
 
 
 @pytest.mark.parametrize(
@@ -71,12 +74,62 @@ def test_no_run(tmp_path, capsys):
 
 
 def test_axes_say_what_is_drawn():
-    """Titles, units, and colour bars beside what has values."""
-    grid = np.arange(12.0).reshape(3, 4)
-    found = Occlusion(np.arange(3), np.arange(4), grid / 12, grid.astype(int) % 3, 5, grid, (0.5, 7.0))
-    figure = pictures.occlusion(np.zeros((8, 8, 1)), found, ("cat", "dog", "fox"), 1, "conv5")
+    """Titles, units, and colour bars beside what has values, as high as the picture."""
+    found = Occlusion(np.arange(-2, 8), np.arange(-2, 12), GRID / 140, GRID.astype(int) % 3, 5, GRID, (0.5, 7.0))
+    figure = pictures.occlusion(np.zeros((8, 12, 1)), found, ("cat", "dog", "fox"), 1, "conv5")
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles[:2] == ["the image", "probability of dog (0.50 on the whole)"]
-    assert any(title.startswith("conv5, feature 5") for title in titles)
-    assert len(figure.axes) == 4 + 3  # a bar beside each map
-    assert sum("px" in axes.get_xlabel() for axes in figure.axes) == 3
+    assert titles == [
+        "the image, and the square\n(3×3 pixels)",
+        "probability of dog\n(0.50 on the whole)",
+        "conv5, sum of feature 5\n(7.0 on the whole)",
+        "most probable class",
+    ]
+    assert [len(axes.child_axes) for axes in figure.axes] == [0, 1, 1, 1]
+    assert [text.get_text() for text in figure.axes[3].child_axes[0].get_yticklabels()] == ["cat", "dog", "fox"]
+    for axes in figure.axes:
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("column, px", "row, px")
+        assert (axes.get_xlim(), axes.get_ylim()) == ((-1.5, 12.5), (8.5, -1.5))
+
+
+GRID = np.arange(140.0).reshape(10, 14)
+
+
+def test_a_square_that_leaps_stands_at_its_middle():
+    """Every second place of a square of four: the middles are from 1.5 before the image to 0.5 after its last pixel."""
+    found = Occlusion(np.arange(-3, 8, 2), np.arange(-3, 8, 2), GRID[:6, :6], np.zeros((6, 6)), 0, GRID[:6, :6], (1, 1))
+    figure = pictures.occlusion(np.zeros((8, 8, 1)), found, (), 0, "conv1")
+    (drawn,) = figure.axes[1].images
+    assert drawn.get_extent() == [-2.5, 9.5, 9.5, -2.5]
+
+
+def test_beyond_the_edges_nothing_is_drawn():
+    image = np.full((3, 3, 1), np.nan)
+    image[1:, 1:, 0] = [[2, 4], [3, 2]]
+    rows = pandas.DataFrame({"channel": [7], "rank": [0], "image": [0], "activation": [1.0]})
+    figure = pictures.strongest(rows, [image], [image - 3], "conv1")
+    for axes, expected in zip(figure.axes, ([[0, 1], [0.5, 0]], None), strict=False):
+        (drawn,) = axes.images
+        shown = np.asarray(drawn.get_array())
+        assert shown[..., 3].tolist() == [[0, 0, 0], [0, 1, 1], [0, 1, 1]]
+        if expected:
+            np.testing.assert_allclose(shown[1:, 1:, :3], np.array(expected)[..., None].repeat(3, -1))
+    below = np.asarray(figure.axes[1].images[0].get_array())[1:, 1:]
+    assert below[0, 1, 0] > below[0, 1, 2]  # red above zero
+    assert below[0, 0, 0] < below[0, 0, 2]  # blue below
+    assert np.ptp(below[1, 0, :3]) < 0.05  # and neither at it
+    assert figure.axes[2].get_ylabel() == "share of the picture's own largest value"
+
+
+def test_windows_are_drawn_whole():
+    """Where a window reaches over the image's edges, the axes do."""
+    axis = Axis(size=6, stride=4, start=-2, places=3)
+    figure = pictures.receptive_field(np.zeros((10, 10, 1)), Field(axis, axis), (0, 2), np.zeros((10, 10)), "pool1")
+    assert figure.get_suptitle() == "pool1, place (0, 2) of 3×3: 6×6 pixels, stride 4"
+    for axes in figure.axes:
+        (window,) = axes.patches
+        assert (window.get_xy(), window.get_width(), window.get_height()) == ((5.5, -2.5), 6, 6)
+        assert axes.get_xlim()[1] >= 11.5
+        assert axes.get_ylim()[1] <= -2.5
+    dots, cross = figure.axes[0].lines
+    assert sorted(set(dots.get_xdata())) == sorted(set(dots.get_ydata())) == [0.5, 4.5, 8.5]
+    assert (*cross.get_xdata(), *cross.get_ydata()) == (8.5, 0.5)

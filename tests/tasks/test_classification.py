@@ -1,5 +1,7 @@
 """What training means for classification."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -236,6 +238,18 @@ def test_colours_move_in_training_only():
     moved = np.asarray(task.preprocess(batch, keys(4), True)["image"]) - plain
     np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1, :1], moved.shape), atol=1e-5)
     assert 0.01 < np.abs(moved).max() < 0.5  # five of fifty
+
+
+@pytest.mark.parametrize("settings", [{}, {"crop": 8}, {"crop": 8, "jitter": (9, 11)}])
+def test_pixels_come_back(settings):
+    """Of the whole image, a crop, and a crop of one that was resized: what goes in without mean and deviation."""
+    images = RNG.integers(0, 256, (3, 12, 12, 3)).astype(np.uint8)
+    task = dataclasses.replace(wide(**settings), mean=images.mean(0, dtype=np.float32))
+    plain = dataclasses.replace(task, mean=np.zeros_like(task.mean), scale=1.0)
+    seen, expected = (each.preprocess({"image": images}, None, train=False)["image"] for each in (task, plain))
+    np.testing.assert_allclose(task.pixels(seen), expected, atol=1e-3)
+    whitened = dataclasses.replace(wide(), contrast="global")
+    np.testing.assert_array_equal(whitened.pixels(seen), seen)
 
 
 @pytest.mark.parametrize(
