@@ -13,6 +13,7 @@ library, which pytorchcv has: one more module C, the last one as above, and 512 
 Projections have a bias and no normalisation.
 """
 
+import math
 from typing import ClassVar
 
 from cnnjax import errors
@@ -127,16 +128,19 @@ class InceptionResNet(_Inception):
 
     Attributes:
       version: ``"v1"``, ``"v2"`` (the figures), or ``"v1 port"``, ``"v2 released"``, see :data:`COUNTS`.
-      scaling: whether residual branches are scaled by 0.17, 0.1 and 0.2, or added as they are.
+      scales: what the residual branches of modules A, B and C are multiplied by, before they are added (§3.3); the default is
+        the released network's.
       se_ratio: of squeeze-and-excitation on each residual branch, see `cnnjax.models.senet`; 0: none.
     """
 
     version: str = "v2"
-    scaling: bool = True
+    scales: tuple[float, float, float] = (0.17, 0.1, 0.2)
 
     def __post_init__(self) -> None:
         if self.version not in COUNTS:
             raise errors.unknown("version", self.version, COUNTS)
+        if not all(0 < scale < math.inf for scale in self.scales):
+            raise errors.UserError(f"scales are larger than 0, and finite, not {self.scales}")
         super().__post_init__()
 
     def table(self) -> Rows:
@@ -158,13 +162,14 @@ class InceptionResNet(_Inception):
             else (chain((192, 1)), chain((192, 1), (224, across3), (256, down3)))
         )
         counts, (wide, middle, narrow) = COUNTS[self.version]
+        scale_a, scale_b, scale_c = self.scales
         last = ((256, 3), (256, 3)) if first else ((288, 3), (320, 3))
         released = self.version == "v2 released"
         return [
             *(_stem_v4() if self.version == "v2" else self._stem(first)),
-            *self._blocks("block35", counts[0], a, wide, 0.17),
+            *self._blocks("block35", counts[0], a, wide, scale_a),
             _reduction_a("mixed_6a", *REDUCTION_A["resnet_v1" if first else "resnet_v2"]),
-            *self._blocks("block17", counts[1], b, middle, 0.1),
+            *self._blocks("block17", counts[1], b, middle, scale_b),
             Branches(
                 "mixed_7a",
                 (
@@ -174,7 +179,7 @@ class InceptionResNet(_Inception):
                     (Pool("pool"),),
                 ),
             ),
-            *self._blocks("block8", counts[2], c, narrow, 0.2, unscaled_last=self.version not in ("v1", "v2")),
+            *self._blocks("block8", counts[2], c, narrow, scale_c, unscaled_last=self.version not in ("v1", "v2")),
             *([Conv("conv_7b", 1536, 1)] if released else []),
             *self.head(),
         ]
@@ -217,9 +222,7 @@ class InceptionResNet(_Inception):
             Conv("conv_project", maps, 1, norm=False, activation="identity"),
             *self.excite(),
         )
-        blocks: list[Row] = [
-            Residual(f"{name}_{number}", body, scale=scale if self.scaling else 1.0) for number in range(1, count + 1)
-        ]
+        blocks: list[Row] = [Residual(f"{name}_{number}", body, scale=scale) for number in range(1, count + 1)]
         if unscaled_last:
             blocks[-1] = Residual(f"{name}_{count}", body, activation="identity")
         return blocks

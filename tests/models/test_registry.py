@@ -104,6 +104,13 @@ def test_an_int_is_taken_for_a_float():
         ("mlp_cifar10", {"widths": (0,)}, "features is at least 1, not 0"),
         ("resnet20", {"se_ratio": 4, "se_gate": "softmax"}, "unknown gate of squeeze_excite: 'softmax'"),
         ("resnet20", {"se_ratio": 4, "se_squeeze": "sum"}, "unknown kind of squeeze_excite: 'sum'"),
+        (
+            "inception_resnet_v1",
+            {"scales": (0.1, 0.0, 0.2)},
+            r"scales are larger than 0, and finite, not \(0\.1, 0\.0, 0\.2\)",
+        ),
+        ("inception_resnet_v1", {"scales": (0.1, 0.2)}, r"of type tuple\[float, float, float\], not \(0\.1, 0\.2\)"),
+        ("inception_resnet_v1", {"scales": 0.1}, r"of type tuple\[float, float, float\], not 0\.1"),
         ("resnet20", {"se_stages": (2, 4)}, "unknown stage of se_stages '4'; available: 1, 2, 3"),
         ("resnet50", {"se_stages": (0,)}, "unknown stage of se_stages '0'; available: 1, 2, 3, 4"),
         ("resnet20", {"conv_form": "foo"}, "unknown conv_form 'foo'"),
