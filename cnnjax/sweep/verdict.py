@@ -56,6 +56,43 @@ class Verdict:
         """How many seeds were used."""
         return len(self.seeds)
 
+    @property
+    def effect(self) -> float:
+        """Size of the effect: the contrast's mean over its deviation between seeds, Cohen's d of paired values.
+
+        NaN where there is no deviation. Cohen 1988, *Statistical Power Analysis for the Behavioral Sciences*, §2.3.5.
+        """
+        deviation = statistics.sample(self.values).deviation
+        return self.mean / deviation if deviation else math.nan
+
+
+def table(verdicts: Iterable[Verdict]) -> pandas.DataFrame:
+    """Verdicts as they are read side by side: one row a claim, in the unit of its metric.
+
+    Columns: ``claim``, ``metric``, ``verdict``, ``mean``, ``low``, ``high``, ``above`` (the margin), ``effect``, ``seeds`` (how
+    many), ``p_adjusted``, ``paper``, ``notes``.
+    """
+    names = (
+        "claim",
+        "metric",
+        "verdict",
+        "mean",
+        "low",
+        "high",
+        "above",
+        "effect",
+        "seeds",
+        "p_adjusted",
+        "paper",
+        "notes",
+    )
+    rows = []
+    for each in verdicts:
+        asked, interval = each.claim, (each.mean, each.low, each.high)
+        judged = (each.effect, each.n, each.p_adjusted, asked.paper, "; ".join(each.notes))
+        rows.append((asked.text, asked.metric, each.verdict, *interval, asked.above, *judged))
+    return pandas.DataFrame(rows, columns=names)
+
 
 @dataclasses.dataclass(frozen=True)
 class _Evidence:

@@ -45,6 +45,24 @@ def test_reproduced_with_the_numbers_of_the_paired_test():
     assert each.notes == ()
 
 
+def test_a_table_of_verdicts():
+    """Numbers as they are in the verdicts; the effect is mean over deviation, and there is none without a deviation."""
+    claims = [CLAIM, dataclasses.replace(CLAIM, above=-0.1, paper="Fig. 1: 0.2")]
+    frame = runs(plain56=[0.31, 0.33, 0.35], plain20=[0.10, 0.11, 0.12])
+    verdicts = verdict.judge(claims, ROLES, frame)
+    found = verdict.table(verdicts)
+    assert found["effect"].tolist() == pytest.approx([22.0, 22.0])  # 0.22 / 0.01
+    assert found["seeds"].tolist() == [3, 3]
+    assert found["above"].tolist() == [0.0, -0.1]
+    assert found["paper"].tolist() == ["", "Fig. 1: 0.2"]
+    for name in ("verdict", "mean", "low", "high", "p_adjusted"):
+        assert found[name].tolist() == [getattr(each, name) for each in verdicts]
+    (alone,) = verdict.table([judge_one([0.3, None, 0.2], [0.1, 0.1, None])]).to_dict("records")
+    assert math.isnan(alone["effect"])
+    assert "one seed has no interval" in alone["notes"]
+    assert math.isnan(judge_one([0.5, 0.5], [0.25, 0.25]).effect)
+
+
 def test_contradicted_when_the_interval_lies_below():
     assert judge_one([0.10, 0.11, 0.13], [0.30, 0.32, 0.31]).verdict == "contradicted"
 
