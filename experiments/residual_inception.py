@@ -1,6 +1,7 @@
 """Residual Inception: do shortcuts speed up training, and must residuals be scaled?
 
-cnnjax run experiments/residual_inception.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/residual_inception.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/residual_inception.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -23,6 +24,14 @@ experiment = Experiment(
                 "Inception v4 and Inception-ResNet v2 as printed, at an eighth of their width, on digits enlarged to 75×75: at "
                 "most 268 maps, of the more than 1000 from which on the paper's networks die."
             ),
+        ),
+        "imagenet": Scale(
+            config="../configs/inception_resnet_v2.py",
+            recipes={"v4": "../configs/inception_v4.py"},
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(3),
+            note="The paper's networks and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
         ),
     },
     claims=(
