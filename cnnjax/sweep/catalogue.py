@@ -17,7 +17,7 @@ CONDITIONS = {
     "flax": "environment.packages.flax",
     "seeds": "seed",
     "on": "environment.device",
-    "of": "environment.machine",
+    "machine:": "environment.machine",
     "cores a run:": "environment.cores",
 }
 """Word → column of runs: what a reader of the index must know of them."""
