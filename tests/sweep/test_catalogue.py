@@ -48,7 +48,9 @@ def test_what_was_run_is_judged_and_what_was_not_is_said(folder):
     assert measured.endswith("n = 2")
     assert verdict == "✓ reproduced"
     assert list(absent.rows()) == [(claim, "", "not run")]
-    assert judged.conditions == ("jax 0.10.2; flax 0.12.8; seeds 0, 1; on cpu; of Linux x86_64 Model 9; cores a run: 1")
+    assert judged.conditions == (
+        "jax 0.10.2; flax 0.12.8; seeds 0, 1; on cpu; machine: Linux x86_64 Model 9; cores a run: 1"
+    )
 
 
 def test_the_page_has_every_claim_once(folder, monkeypatch, capsys):
