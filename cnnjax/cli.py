@@ -18,6 +18,7 @@ from cnnjax.commands import (
     data,
     describe,
     evaluate,
+    explain,
     lineage,
     look,
     models,
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run, takes_settings=takes_settings)
         return sub
 
-    for each in (sweep, train, evaluate, look, models, describe, lineage, convolution, weights, data, bench):
+    for each in (sweep, train, evaluate, look, explain, models, describe, lineage, convolution, weights, data, bench):
         each.add(command)
     return parser
 
