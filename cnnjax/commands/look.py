@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _IMAGES = 512
 """Of the test set, that strongest activations are looked for in."""
 _BATCH = 128
+_FEW = 64
+"""Of them, whose activations and gradients are drawn over training, in :data:`_LAYERS` layers."""
+_LAYERS = 4
 
 
 def add(command: process.Add) -> None:
@@ -45,7 +48,7 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
     import jax.numpy as jnp
     import numpy as np
 
-    from cnnjax.analysis import deconvnet, features, occlusion, pictures, receptive_field
+    from cnnjax.analysis import deconvnet, features, occlusion, pictures, receptive_field, training
     from cnnjax.evaluate import subject
 
     model, variables = shown.model, shown.variables
@@ -104,8 +107,17 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
 
     steps: list[int] = []
     grown: dict[int, list[np.ndarray]] = {channel: [] for channel in channels}
+    followed = _followed(model, images.shape)
+    activations: dict[str, list[np.ndarray]] = {name: [] for name in followed}
+    gradients: dict[str, list[np.ndarray]] = {name: [] for name in followed}
     for step, then in subject.follow(shown.path, every=0.0):
         steps.append(step)
+        few = images[:_FEW]
+        values = training.activations(then.model, then.variables, [few], followed)
+        slopes = training.kernel_gradients(then.model, then.variables, few, jnp.asarray(labels[:_FEW]))
+        for name in followed:
+            activations[name].append(values[name])
+            gradients[name].append(slopes[name])
         best = features.strongest(then.model, then.variables, batches, layer, channels, 1)
         for row in best.to_dict("records"):
             back, _, _ = deconvnet.project(
@@ -114,11 +126,23 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
             grown[row["channel"]].append(back[0])
     if len(steps) > 1:
         yield "evolution", pictures.evolution(steps, grown, layer)
+        yield "activations", pictures.histograms(steps, activations, "activations")
+        yield "gradients", pictures.histograms(steps, gradients, "gradients of kernels")
     else:
         process.say(
-            f"no evolution: {shown.path} has kept {len(steps)} checkpoint{'s' * (len(steps) != 1)}; "
+            f"nothing over training: {shown.path} has kept {len(steps)} checkpoint{'s' * (len(steps) != 1)}; "
             "execution.checkpoint.every and execution.checkpoint.keep say which are kept"
         )
+
+
+def _followed(model: Any, shape: tuple[int, ...]) -> list[str]:
+    """Layers with a kernel from the first to the last, at most :data:`_LAYERS`, at equal distances."""
+    import numpy as np
+
+    from cnnjax.analysis import layers
+
+    names = [each.name for each in layers.layers(model, (1, *shape[1:])) if "kernel" in each.parameters]
+    return [names[place] for place in np.unique(np.linspace(0, len(names) - 1, _LAYERS).round().astype(int))]
 
 
 def _first_filters(model: Any, variables: Any, shape: tuple[int, ...]) -> "tuple[str, Any, int] | None":
