@@ -12,7 +12,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from cnnjax import errors
-from cnnjax.commands import bench, data, describe, evaluate, look, models, sweep, train, weights
+from cnnjax.commands import (
+    bench,
+    convolution,
+    data,
+    describe,
+    evaluate,
+    explain,
+    lineage,
+    look,
+    models,
+    sweep,
+    train,
+    weights,
+)
 from cnnjax.commands.process import EXIT_FAILED, EXIT_USAGE
 
 
@@ -68,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run, takes_settings=takes_settings)
         return sub
 
-    for each in (sweep, train, evaluate, look, models, describe, weights, data, bench):
+    for each in (sweep, train, evaluate, look, explain, models, describe, lineage, convolution, weights, data, bench):
         each.add(command)
     return parser
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.extend import core
 from jax.interpreters import partial_eval
 
-from cnnjax.analysis.layers import trace
+from cnnjax.analysis.layers import layers, trace
 
 
 def macs(function: Callable[..., Any], *arguments: Any) -> int:
@@ -85,6 +85,40 @@ def by_layer(model: nn.Module, input_shape: Sequence[int], count: Callable[[Any]
     return found
 
 
+def by_rules(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tuple[int, int]]:
+    """What a network costs by the rules that textbooks give, which round where :func:`flops` counts.
+
+    Batch normalisation is 4 to 6 operations a value, by what is kept from training; a pool of k × k windows k² a value, a
+    global one as many as it takes in; a ReLU 1 and a sigmoid 4. A convolution or a matrix product of n inputs is 2 n - 1
+    operations a value, and 2 n with a bias. For other activations, normalisations and sums there is no rule.
+
+    Args:
+      model: the network, in evaluation.
+      input_shape: ``[N, H, W, C]``.
+
+    Returns:
+      ``convolutions``, ``matrix products``, ``batch normalisation``, ``pooling``, ``ReLU``, ``sigmoid`` → fewest and most
+      operations.
+    """
+    traced = trace(model, input_shape)
+    rules: dict[str, Callable[[Any], int]] = {
+        "convolutions": lambda equation: _weighted(equation, "conv_general_dilated"),
+        "matrix products": lambda equation: _weighted(equation, "dot_general"),
+        "pooling": lambda equation: operations(equation) if pools(equation) else 0,
+        "ReLU": lambda equation: equation.outvars[0].aval.size if equation.params.get("name") == "relu" else 0,
+        "sigmoid": lambda equation: 4 * equation.outvars[0].aval.size if equation.primitive.name == "logistic" else 0,
+    }
+    counts = {kind: sum(each for _, each in _counted(traced.jaxpr.eqns, "", rule)) for kind, rule in rules.items()}
+    for layer in layers(model, input_shape):
+        if {"kernel", "bias"} <= layer.parameters.keys():
+            kind = "convolutions" if len(layer.output) == 4 else "matrix products"
+            counts[kind] += math.prod(layer.output)
+    normalised = sum(var.aval.size for name, var in traced.modules if name in traced.normalised)
+    return {kind: (count, count) for kind, count in counts.items()} | {
+        "batch normalisation": (4 * normalised, 6 * normalised)
+    }
+
+
 def flops(function: Callable[..., Any], *arguments: Any) -> int:
     """Floating-point operations of ``function(*arguments)``.
 
@@ -131,6 +165,17 @@ def operations(equation: Any) -> int:
     if name in ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"):
         return equation.invars[0].aval.size
     return 2 * products(equation)
+
+
+def pools(equation: Any) -> bool:
+    """Whether it is a window over the places of maps, and not over channels."""
+    windowed = equation.primitive.name.startswith("reduce_window")
+    return windowed and equation.params["window_dimensions"][-1] == 1
+
+
+def _weighted(equation: Any, name: str) -> int:
+    """Products, and the sums of them."""
+    return 2 * products(equation) - outputs(equation) if equation.primitive.name == name else 0
 
 
 def outputs(equation: Any) -> int:

@@ -20,11 +20,12 @@ class Description:
         puts out, without the batch; ``parameters``; ``macs`` and ``flops``, see `cnnjax.analysis.cost`; ``stored``, values
         that stay for the gradients, see `cnnjax.analysis.memory`; ``field``, pixels of the image that a place sees along
         the height (missing: all of them), ``stride``, ``padding``, see `cnnjax.analysis.receptive_field`; ``shapes`` of
-        its parameters.
+        its parameters; ``macs_per_parameter``, how often each of them is used (missing: there are none).
       parameters: of the network.
       used: those of them that the logits depend on.
       macs: for the logits.
       flops: in evaluation, auxiliary classifiers included.
+      rules: the same by textbooks' rules, see `cnnjax.analysis.cost.by_rules`.
       stored: values.
       inference: values in the two layers in a row that have most, the images among them.
     """
@@ -34,6 +35,7 @@ class Description:
     used: int
     macs: int
     flops: int
+    rules: dict[str, tuple[int, int]]
     stored: int
     inference: int
 
@@ -63,6 +65,7 @@ def describe(model: nn.Module, input_shape: Sequence[int]) -> Description:
             rows.append((name, outputs[name], *counts, seen, axis.stride, axis.padding, shapes))
     columns = ("layer", "output", "parameters", "macs", "flops", "stored", "field", "stride", "padding", "shapes")
     table = pandas.DataFrame(rows, columns=columns).astype({"field": "Int64"})
+    table["macs_per_parameter"] = table["macs"] / table["parameters"].where(table["parameters"] > 0)
     sizes = [shape[1] * shape[2] * shape[3], *stored.values()]
     count, products = cost.size(model, shape)
     return Description(
@@ -71,6 +74,7 @@ def describe(model: nn.Module, input_shape: Sequence[int]) -> Description:
         used=cost.used(model, shape),
         macs=products,
         flops=int(table["flops"].sum()),
+        rules=cost.by_rules(model, shape),
         stored=int(table["stored"].sum()),
         inference=max(map(sum, zip(sizes, [*sizes[1:], 0], strict=True))),
     )

@@ -11,17 +11,21 @@ import matplotlib
 import numpy as np
 import pandas
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from cnnjax import errors
 from cnnjax.analysis.features import Filters
+from cnnjax.analysis.lineage import ONE_VIEW
 from cnnjax.analysis.occlusion import Occlusion
 from cnnjax.analysis.receptive_field import Field
 
 _SIGNED, _MARK = "RdBu_r", "#d55e00"
 _LABEL, _TITLE = 8, 9
 """Points of letters: of axes, and of titles."""
+_AREA = 6.0
+"""Points² for a million parameters."""
 
 
 def filters(kernel: np.ndarray, found: Filters, name: str) -> Figure:
@@ -228,6 +232,79 @@ def receptive_field(
     return figure
 
 
+def windows(fields: Mapping[str, Field], shape: tuple[int, int]) -> Figure:
+    """What the features of some layers see, at the size of the input: each a dot at its centre, two with their windows.
+
+    Args:
+      fields: layer → what it sees; every one has a window.
+      shape: height and width of the input, px.
+    """
+    height, width = shape
+    columns = min(4, len(fields))
+    lines = -(-len(fields) // columns)
+    figure = Figure(figsize=(3.6 * columns, (3.3 * height / width + 0.9) * lines), layout="constrained")
+    for number, (name, field) in enumerate(fields.items()):
+        axes = figure.add_subplot(lines, columns, number + 1)
+        axes.add_patch(Rectangle((-0.5, -0.5), width, height, facecolor="#eeeeee", edgecolor="black"))
+        rows, columns_ = (
+            np.array([axis.center(place) for place in range(axis.places)]) for axis in (field.height, field.width)
+        )
+        x, y = np.meshgrid(columns_, rows)
+        axes.scatter(x, y, s=np.clip(2000 / x.size, 0.8, 12), c="#0072b2", linewidths=0)
+        middle = (field.height.places // 2, field.width.places // 2)
+        for place, line, label in (((0, 0), "--", "the first feature"), (middle, "-", "the middle one")):
+            (top, bottom), (left, right) = field.window(*place)
+            corner, extent = (left - 0.5, top - 0.5), (right - left, bottom - top)
+            axes.add_patch(Rectangle(corner, *extent, fill=False, edgecolor="#d55e00", linestyle=line, label=label))
+        size, stride = field.height.size, field.height.stride
+        axes.set_title(
+            f"{name}: {field.height.places}×{field.width.places} features\n"
+            f"window {size} px, stride {stride}, padding {field.height.padding}",
+            fontsize=8,
+        )
+        axes.set_aspect("equal")
+        axes.autoscale_view()
+        axes.invert_yaxis()
+        axes.tick_params(labelsize=7)
+        axes.set_xlabel("column, px", fontsize=7)
+        axes.set_ylabel("row, px", fontsize=7)
+        if number == 0:
+            axes.legend(fontsize=7, loc="upper right")
+    return figure
+
+
+def histograms(steps: Sequence[int], values: Mapping[str, Sequence[np.ndarray]], what: str) -> Figure:
+    """How the values of each layer are distributed, checkpoint by checkpoint: a column each, whose shares add up to one.
+
+    Ioffe & Szegedy 2015, §1: what changes from step to step is what the next layer has to follow.
+
+    Args:
+      steps: of the checkpoints.
+      values: layer → its values at each checkpoint, of any shape.
+      what: they are, for titles and axes.
+    """
+    figure = Figure(figsize=(3.4 * len(values) + 0.8, 3.6), layout="constrained")
+    figure.suptitle(f"{what} over training")
+    for place, (name, each) in enumerate(values.items()):
+        low, high = np.percentile(np.concatenate([np.ravel(one) for one in each]), (0.5, 99.5))
+        edges = np.linspace(low, high if high > low else low + 1, 61)
+        # What is beyond the ends belongs to the last bins.
+        shares = np.stack([np.histogram(np.clip(one, low, edges[-1]), edges)[0] / np.size(one) for one in each], 1)
+        axes = figure.add_subplot(1, len(values), place + 1)
+        drawn = axes.pcolormesh(np.arange(len(each) + 1) - 0.5, edges, shares, cmap="magma", norm=LogNorm(1e-4, 1))
+        axes.plot(np.arange(len(each)), [np.median(one) for one in each], color="white", marker=".", label="median")
+        axes.set_xticks(
+            range(len(steps)), [str(step) for step in steps], rotation=45 if len(steps) > 5 else 0, fontsize=8
+        )
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel("step", fontsize=8)
+        if place == 0:
+            axes.set_ylabel(what, fontsize=8)
+            axes.legend(fontsize=7, labelcolor="white", facecolor="black")
+    figure.colorbar(drawn, ax=figure.axes, label="share of the values, a bin")
+    return figure
+
+
 def evolution(projections: Mapping[int, Mapping[int, np.ndarray]], name: str) -> Figure:
     """What goes back to pixels from each feature's strongest activation, checkpoint by checkpoint.
 
@@ -247,6 +324,64 @@ def evolution(projections: Mapping[int, Mapping[int, np.ndarray]], name: str) ->
             if column == 0:
                 axes.set_ylabel(f"feature {channel}", fontsize=8)
     _signs(figure, drawn)
+    return figure
+
+
+def lineage(frame: pandas.DataFrame) -> Figure:
+    """Accuracy over cost, with the parameters as areas. Canziani et al. 2016, Fig. 2.
+
+    Args:
+      frame: of `cnnjax.analysis.lineage.costs`; networks without a published error are left out.
+
+    Raises:
+      UserError: none has one.
+    """
+    shown = frame[frame["top1"].notna()]
+    if shown.empty:
+        raise errors.UserError("no error on ILSVRC-2012 was published of these networks: there is nothing to draw")
+    figure = Figure(figsize=(9, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    one = shown["views"] == ONE_VIEW
+    for rows, face in ((shown[one], True), (shown[~one], False)):
+        drawn = axes.scatter(
+            rows["macs"] / 1e9,
+            100 - rows["top1"],
+            s=_AREA * rows["parameters"] / 1e6,
+            c=rows["year"],
+            cmap="viridis",
+            vmin=shown["year"].min(),
+            vmax=shown["year"].max(),
+            alpha=0.75 if face else 0.35,
+            edgecolors="black",
+            linestyles="-" if face else "--",
+        )
+        if face:
+            bar = figure.colorbar(drawn, ax=axes, label="year of the paper", ticks=sorted(set(shown["year"])))
+            bar.ax.yaxis.set_major_formatter("{x:.0f}")
+    for row in shown.to_dict("records"):
+        other = "" if row["views"] == ONE_VIEW else f" (views: {row['views']})"
+        radius = (_AREA * row["parameters"] / 1e6) ** 0.5 / 2
+        # To the right, or to the left where another one follows there.
+        near = shown["macs"].between(1.01 * row["macs"], 1.8 * row["macs"]) & (abs(shown["top1"] - row["top1"]) < 1)
+        axes.annotate(
+            f"{row['network']}{other}",
+            (row["macs"] / 1e9, 100 - row["top1"]),
+            xytext=(-radius - 2 if near.any() else radius + 2, -3),
+            ha="right" if near.any() else "left",
+            textcoords="offset points",
+            fontsize=8,
+        )
+    for millions in (5, 25, 100):
+        axes.scatter([], [], s=_AREA * millions, c="lightgrey", edgecolors="black", label=f"{millions} M")
+    axes.legend(title="parameters", loc="lower right", labelspacing=1.6, borderpad=1.2, fontsize=8, title_fontsize=8)
+    axes.set_xscale("log")
+    low, high = shown["macs"].min() / 1e9, shown["macs"].max() / 1e9
+    axes.set_xlim(low / 1.5, high * 2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("multiply-accumulates of one image, 10⁹")
+    axes.set_ylabel("published top-1 accuracy, %")
+    axes.set_title("ILSVRC-2012, validation set, one view (dashed: another protocol)", fontsize=10)
+    axes.grid(alpha=0.3, which="both")
     return figure
 
 

@@ -13,11 +13,19 @@ from cnnjax.analysis import cost
 
 
 class Size(NamedTuple):
-    """Of a network as its name stands for it, at the image size of its paper."""
+    """Of a network as its name stands for it, at the image size of its paper.
+
+    Attributes:
+      parameters: those of auxiliary classifiers included.
+      macs: for the logits.
+      input_shape: height, width, channels.
+      used: parameters that the logits depend on.
+    """
 
     parameters: int
     macs: int
     input_shape: tuple[int, int, int]
+    used: int
 
 
 def counted(name: str) -> Size:
@@ -27,13 +35,15 @@ def counted(name: str) -> Size:
     # Scanned stages are traced once, and counted as often as they run.
     if hasattr(model, "scan"):
         model = model.clone(scan=True)
-    return Size(*cost.size(model, (1, *shape)), shape)
+    return Size(*cost.size(model, (1, *shape)), shape, cost.used(model, (1, *shape)))
 
 
 def known() -> dict[str, Size]:
     """The sizes that are kept."""
     text = (importlib.resources.files("cnnjax.analysis") / "sizes.json").read_text()
-    return {name: Size(parameters, macs, tuple(shape)) for name, (parameters, macs, shape) in json.loads(text).items()}
+    return {
+        name: Size(total, macs, tuple(shape), used) for name, (total, macs, shape, used) in json.loads(text).items()
+    }
 
 
 if __name__ == "__main__":

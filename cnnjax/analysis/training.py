@@ -11,7 +11,7 @@ import optax
 import pandas
 
 from cnnjax import errors
-from cnnjax.analysis.layers import tapped, unrolled
+from cnnjax.analysis.layers import layers, tapped, unrolled
 from cnnjax.nn import stacking
 
 Batches = Iterable[tuple[jax.Array, jax.Array]]
@@ -32,6 +32,26 @@ def gradients(model: nn.Module, variables: Mapping[str, Any], images: jax.Array,
       One row a kernel, in the order in which they are applied: ``layer``, its unstacked name; ``gradient``, the norm of
       the gradient of the mean soft-max cross-entropy; ``weight``, the norm of the kernel; ``ratio`` of the two.
     """
+    found = kernel_gradients(model, variables, images, labels)
+    weights = stacking.names(stacking.unstack(variables["params"]))
+    rows = []
+    for layer, gradient in found.items():
+        norms = [float(np.linalg.norm(np.asarray(each, np.float32))) for each in (gradient, weights[f"{layer}/kernel"])]
+        rows.append((layer, *norms, norms[0] / norms[1] if norms[1] else float("nan")))
+    return pandas.DataFrame(rows, columns=("layer", "gradient", "weight", "ratio"))
+
+
+def kernel_gradients(
+    model: nn.Module, variables: Mapping[str, Any], images: jax.Array, labels: jax.Array
+) -> dict[str, np.ndarray]:
+    """The gradient of the mean soft-max cross-entropy by each kernel, in training without dropout.
+
+    Args:
+      model, variables, images, labels: see :func:`gradients`.
+
+    Returns:
+      Unstacked name of a layer → the gradient, of the kernel's shape, in the order in which they are applied.
+    """
     changed: dict[str, Any] = {"dropout": 0.0, "auxiliary_dropout": 0.0}
     model = model.clone(**{name: value for name, value in changed.items() if hasattr(model, name)})
     rest = {name: value for name, value in variables.items() if name != "params"}
@@ -44,14 +64,8 @@ def gradients(model: nn.Module, variables: Mapping[str, Any], images: jax.Array,
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
     found = stacking.names(stacking.unstack(gradient(variables["params"])))
-    weights = stacking.names(stacking.unstack(variables["params"]))
-    rows = []
-    for path, kernel in weights.items():
-        layer, _, name = path.rpartition("/")
-        if name == "kernel":
-            norms = [float(jnp.linalg.norm(each.astype(jnp.float32).ravel())) for each in (found[path], kernel)]
-            rows.append((layer, *norms, norms[0] / norms[1] if norms[1] else float("nan")))
-    return pandas.DataFrame(rows, columns=("layer", "gradient", "weight", "ratio"))
+    names = [layer.name for layer in layers(model, images.shape) if "kernel" in layer.parameters]
+    return {name: np.asarray(found[f"{name}/kernel"]) for name in names}
 
 
 def dead(model: nn.Module, variables: Mapping[str, Any], batches: Iterable[jax.Array]) -> pandas.DataFrame:

@@ -2,15 +2,15 @@
 
 import argparse
 import json
-import sys
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from cnnjax import arguments
 from cnnjax.commands import process
 
-WIDTH = 200
-"""Characters of a line where no terminal says how many there are."""
+_WINDOWS = 8
+"""Layers whose receptive fields are drawn, at most."""
 
 
 def add(command: process.Add) -> None:
@@ -30,6 +30,10 @@ def add(command: process.Add) -> None:
     describe.add_argument(
         "--compile", action="store_true", help="compile a training step, and say what memory that takes"
     )
+    describe.add_argument(
+        "--fit", type=arguments.counts, help="e.g. 2,4,8: compile steps of so many images, and fit memory to them"
+    )
+    describe.add_argument("--picture", type=arguments.file, help="draw receptive fields at input size into this file")
     describe.add_argument("--json", action="store_true", help="print all of it as JSON")
 
 
@@ -53,7 +57,9 @@ def _describe(options: argparse.Namespace, settings: list[str]) -> int:
         "parameters": found.parameters,
         "parameters_of_the_logits": found.used,
         "macs": found.macs,
+        "macs_per_parameter": found.macs / found.used,
         "flops": found.flops,
+        "operations_by_rules": found.rules,
         "stored_values": found.stored,
         "batch": options.batch,
         "optimizer": options.optimizer,
@@ -71,43 +77,89 @@ def _describe(options: argparse.Namespace, settings: list[str]) -> int:
             "compiled_temporary": made.temporary,
             "compiled_flops": made.flops,
         }
+    if options.fit:
+        measured = {each: memory.compiled(model, (each, *shape), options.optimizer).total for each in options.fit}
+        line, left = memory.fit(measured)
+        totals |= {
+            "measured_bytes": measured,
+            "fitted_model": line.model,
+            "fitted_image": line.image,
+            "fitted_left": left,
+        }
+        if options.memory:
+            totals |= {"fitted_largest_batch": line.largest(options.memory)}
+    if options.picture:
+        _draw(options.picture, model, shape)
     if options.json:
         rows = json.loads(found.layers.to_json(orient="records"))
         process.say(json.dumps({**totals, "layers": rows}, indent=2))
         return process.EXIT_OK
+    if options.picture:
+        process.say(str(options.picture))
     _show(found.layers, totals, training, model.line())
     return process.EXIT_OK
 
 
+def _draw(file: pathlib.Path, model: Any, shape: tuple[int, ...]) -> None:
+    """The windows of some layers that have maps, from the first to the last."""
+    import numpy as np
+
+    from cnnjax import errors
+    from cnnjax.analysis import layers, pictures, receptive_field
+
+    taps = [name for name, _ in layers.trace(model, (1, *shape)).taps]
+    fields = receptive_field.fields(model, (1, *shape))
+    # Of layers that see the same the first.
+    seen: dict[Any, str] = {}
+    for name in taps:
+        if name in fields and _has_window(fields[name]):
+            seen.setdefault(fields[name], name)
+    if not seen:
+        raise errors.UserError("no layer of this network has windows of its own that could be drawn")
+    names = [*seen.values()]
+    chosen = np.unique(np.linspace(0, len(names) - 1, _WINDOWS).round().astype(int))
+    pictures.windows({names[place]: fields[names[place]] for place in chosen}, shape[:2]).savefig(file, dpi=130)
+
+
+def _has_window(field: Any) -> bool:
+    return all(axis.size and not axis.problem and axis.places > 1 for axis in (field.height, field.width))
+
+
 def _show(layers: Any, totals: dict[str, Any], training: Any, line: str) -> None:
     import pandas
-    from rich.console import Console
     from rich.table import Table
 
     from cnnjax.analysis.memory import BYTES, MIB
 
-    # What is read by a program has no width; a terminal has its own.
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = process.console()
     table, words = Table(box=None), ("layer", "output", "shapes")
-    for name in ("layer", "output", "parameters", "MACs", "FLOPs", "MiB", "field", "stride", "padding", "shapes"):
+    numbers = ("parameters", "MACs", "MACs/parameter", "FLOPs", "MiB", "field", "stride", "padding")
+    for name in ("layer", "output", *numbers, "shapes"):
         table.add_column(name, justify="left" if name in words else "right", overflow="fold")
     each = totals["batch"] * BYTES[totals["dtype"]] / MIB
     for row in layers.itertuples():
-        counts = [f"{count:,}" if count else "" for count in (row.parameters, row.macs, row.flops)]
+        parameters, macs, flops = (f"{count:,}" if count else "" for count in (row.parameters, row.macs, row.flops))
+        used = f"{row.macs_per_parameter:,.0f}" if row.parameters and row.macs else ""
         kept = f"{row.stored * each:,.2f}" if row.stored else ""
         whole = pandas.isna(row.field)
         seen = ("all", "", "") if whole else tuple(map(str, (row.field, row.stride, row.padding)))
         shapes = " ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in row.shapes.items())
-        table.add_row(row.layer, "×".join(map(str, row.output)), *counts, kept, *seen, shapes)
+        table.add_row(row.layer, "×".join(map(str, row.output)), parameters, macs, used, flops, kept, *seen, shapes)
     console.print(table)
     side, batch = "×".join(map(str, totals["input"])), totals["batch"]
+    rules = [
+        f"{kind} {' to '.join(f'{count:,}' for count in dict.fromkeys(bounds))}"
+        for kind, bounds in totals["operations_by_rules"].items()
+        if any(bounds)
+    ]
     heads = totals["parameters"] - totals["parameters_of_the_logits"]
     lines = [
         f"{totals['name']}: {totals['paper']}",
         *([line] if line else []),
         f"fields: {', '.join(f'{key}={value!r}' for key, value in totals['fields'].items())}",
         f"{totals['parameters']:,} parameters" + (f", {heads:,} of them in auxiliary classifiers" if heads else ""),
-        f"{totals['macs']:,} MACs for the logits, {totals['flops']:,} FLOPs in all, at {side}",
+        f"{totals['macs']:,} MACs for the logits, {totals['macs_per_parameter']:,.0f} a parameter, at {side}",
+        f"{totals['flops']:,} FLOPs in all; by textbooks' rules: {', '.join(rules)}",
         f"training, {totals['optimizer']}, {totals['dtype']}, by the formula: {training.model / MIB:,.1f} MiB + {batch} × "
         f"{training.image / MIB:,.1f} MiB = {totals['training_bytes'] / MIB:,.1f} MiB",
         f"inference, by the formula: {totals['inference_bytes'] / MIB:,.1f} MiB for {batch}",
@@ -122,6 +174,14 @@ def _show(layers: Any, totals: dict[str, Any], training: Any, line: str) -> None
         lines.append(
             f"compiled: {arguments:,.1f} MiB of arguments + {temporary:,.1f} MiB = {total:,.1f} MiB, {ratio:.2f} of the formula"
         )
+    if "measured_bytes" in totals:
+        points = ", ".join(f"{size / MIB:,.1f} for {batch}" for batch, size in totals["measured_bytes"].items())
+        model, image, left = (totals[f"fitted_{name}"] / MIB for name in ("model", "image", "left"))
+        lines.append(
+            f"compiled, MiB: {points}; fitted: {model:,.1f} MiB + images × {image:,.1f} MiB, {left:,.2f} MiB off"
+        )
+    if "fitted_largest_batch" in totals:
+        lines.append(f"{totals['fitted_largest_batch']:,} images fit into it by what was fitted")
     for each_line in lines:
         console.print(each_line, highlight=False, soft_wrap=True)
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _IMAGES = 512
 """Of the test set, that strongest activations are looked for in."""
 _BATCH = 128
+_FEW = 64
+"""Of them, whose activations and gradients are drawn over training, in :data:`_LAYERS` layers."""
+_LAYERS = 4
 
 
 def add(command: process.Add) -> None:
@@ -45,7 +48,7 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
     import jax.numpy as jnp
     import numpy as np
 
-    from cnnjax.analysis import deconvnet, features, occlusion, pictures, receptive_field
+    from cnnjax.analysis import deconvnet, features, occlusion, pictures, receptive_field, training
     from cnnjax.evaluate import subject
 
     model, variables = shown.model, shown.variables
@@ -101,15 +104,31 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
         influence = receptive_field.gradient(model, variables, images[:64], at, place)
         yield "receptive_field", pictures.receptive_field(picture, fields[at], place, influence, at)
 
-    states = ((step, then.variables) for step, then in subject.follow(shown.path, every=0.0))
-    grown = deconvnet.evolution(model, states, batches, layer, channels)
-    if len(grown) > 1:
-        yield "evolution", pictures.evolution(grown, layer)
+    states = [(step, then.variables) for step, then in subject.follow(shown.path, every=0.0)]
+    if len(states) > 1:
+        yield "evolution", pictures.evolution(deconvnet.evolution(model, states, batches, layer, channels), layer)
+        steps, followed = [step for step, _ in states], _followed(model, images.shape)
+        few, of = images[:_FEW], jnp.asarray(labels[:_FEW])
+        values = [training.activations(model, then, [few], followed) for _, then in states]
+        slopes = [training.kernel_gradients(model, then, few, of) for _, then in states]
+        for what, each in (("activations", values), ("gradients of kernels", slopes)):
+            by_layer = {name: [one[name] for one in each] for name in followed}
+            yield what.split()[0], pictures.histograms(steps, by_layer, what)
     else:
         process.say(
-            f"no evolution: {shown.path} has kept {len(grown)} checkpoint{'s' * (len(grown) != 1)}; "
+            f"nothing over training: {shown.path} has kept {len(states)} checkpoint{'s' * (len(states) != 1)}; "
             "execution.checkpoint.every and execution.checkpoint.keep say which are kept"
         )
+
+
+def _followed(model: Any, shape: tuple[int, ...]) -> list[str]:
+    """Layers with a kernel from the first to the last, at most :data:`_LAYERS`, at equal distances."""
+    import numpy as np
+
+    from cnnjax.analysis import layers
+
+    names = [each.name for each in layers.layers(model, (1, *shape[1:])) if "kernel" in each.parameters]
+    return [names[place] for place in np.unique(np.linspace(0, len(names) - 1, _LAYERS).round().astype(int))]
 
 
 def _first_filters(model: Any, variables: Any, shape: tuple[int, ...]) -> "tuple[str, Any, int] | None":

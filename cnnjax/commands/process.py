@@ -5,8 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+WIDTH = 200
+"""Characters of a line where no terminal says how many there are."""
 
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: ``add(name, run, text, takes_settings=False)``; ``run(options, settings)`` returns the exit status."""
@@ -15,6 +21,13 @@ Add = Callable[..., argparse.ArgumentParser]
 def say(line: str) -> None:
     """Prints a line at once."""
     print(line, flush=True)
+
+
+def console() -> "Console":
+    """For wide tables: as wide as the terminal; what is read by a program has no width, and gets :data:`WIDTH`."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
 
 
 def gate(asked: bool, lost: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """Pictures from files, as networks want them."""
 
 import dataclasses
+import importlib.resources
 import math
 import pathlib
 from typing import Any
@@ -98,6 +99,11 @@ class Picture:
         if self.whitening is not None:
             values = (values.reshape(-1) @ self.whitening).reshape(values.shape)
         return values[..., ::-1] if self.reverse else values
+
+
+def sample() -> Image.Image:
+    """A photograph that scikit-learn brings along: a palace in Beijing, 640×427."""
+    return read(pathlib.Path(str(importlib.resources.files("sklearn.datasets.images") / "china.jpg")))
 
 
 def square(picture: Image.Image, side: int) -> np.ndarray:

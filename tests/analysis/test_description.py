@@ -20,7 +20,7 @@ FAST = ("alexnet", "googlenet", "lenet5", "resnet20", "seresnet18", "vgg16")
 def test_layers_add_up_to_the_network(name):
     model = models.create(name)
     found = description.describe(model, model.input_shape)
-    assert (found.parameters, found.macs) == (KNOWN[name].parameters, KNOWN[name].macs)
+    assert (found.parameters, found.macs, found.used) == (KNOWN[name].parameters, KNOWN[name].macs, KNOWN[name].used)
     assert found.layers["parameters"].sum() == found.parameters
     assert found.used <= found.parameters
     assert found.layers["macs"].sum() >= found.macs

@@ -10,7 +10,18 @@ from cnnjax.analysis import pictures
 from cnnjax.analysis.occlusion import Occlusion
 from cnnjax.analysis.receptive_field import Axis, Field
 
-PICTURES = ["filters", "strongest", "methods", "occlusion", "invariance", "receptive_field", "evolution"]
+PICTURES = [
+    "filters",
+    "strongest",
+    "methods",
+    "occlusion",
+    "invariance",
+    "receptive_field",
+    "evolution",
+    "activations",
+    "gradients",
+]
+"""In their order."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +37,7 @@ def trained(tmp_path_factory, tiny_settings):
 def test_every_picture_is_drawn(trained, tmp_path, capsys):
     assert cli.main(["look", str(trained), "--to", str(tmp_path), "--layer", "stage2", "--features", "1,0"]) == 0
     files = sorted(tmp_path.glob("*.png"))
-    assert sorted(file.stem for file in files) == sorted(PICTURES)
+    assert {file.stem for file in files} == set(PICTURES)
     assert capsys.readouterr().out.split() == [str(tmp_path / f"{name}.png") for name in PICTURES]
     for file in files:
         image = np.asarray(Image.open(file).convert("L"))
@@ -133,3 +144,19 @@ def test_windows_are_drawn_whole():
     dots, cross = figure.axes[0].lines
     assert sorted(set(dots.get_xdata())) == sorted(set(dots.get_ydata())) == [0.5, 4.5, 8.5]
     assert (*cross.get_xdata(), *cross.get_ydata()) == (8.5, 0.5)
+
+
+def test_histograms_are_shares_by_layer_and_step():
+    """Columns that add up to one, what is far outside in the last bin, and the median's path."""
+    steps, values = [0, 10, 20], {"conv1": [np.arange(1000.0) + at for at in (0, 500, 5000)], "fc": [np.zeros(7)] * 3}
+    figure = pictures.histograms(steps, values, "activations")
+    shown = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in shown] == ["conv1", "fc"]
+    assert [label.get_text() for label in shown[0].get_xticklabels()] == ["0", "10", "20"]
+    for axes in shown:
+        shares = axes.collections[0].get_array().reshape(60, 3)
+        np.testing.assert_allclose(shares.sum(0), 1)
+    np.testing.assert_allclose(shown[0].lines[0].get_ydata(), [499.5, 999.5, 5499.5])
+    shares = shown[0].collections[0].get_array().reshape(60, 3)
+    assert shares[:20, 0].sum() > 0.9
+    assert shares[:45, 2].sum() == 0

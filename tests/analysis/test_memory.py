@@ -1,10 +1,12 @@
 """Memory: the sources' worked examples, what others publish, and what the compiler says."""
 
+import json
+
 import flax.linen as nn
 import jax
 import pytest
 
-from cnnjax import errors, models
+from cnnjax import cli, errors, models
 from cnnjax.analysis import cost, description, memory
 from cnnjax.analysis.memory import MIB
 from cnnjax.nn.conv import Conv
@@ -110,6 +112,39 @@ def test_largest_batch():
     assert estimate.total(100) == 400 * MIB
     with pytest.raises(errors.UserError, match="102 MiB are too few: the parameters take 100, and an image 3"):
         estimate.largest(102 * MIB)
+
+
+def test_a_line_through_measured_steps():
+    """By hand: through (1, 15), (2, 18), (3, 27) the line 8 + 6 n, off by 1, -2, 1."""
+    line, left = memory.fit({1: 15, 2: 18, 3: 27})
+    assert line == memory.Estimate(model=8, image=6)
+    assert left == pytest.approx((6 / 3) ** 0.5)
+    exact, nothing = memory.fit({2: 120, 4: 140, 16: 260})
+    assert (exact, round(nothing, 6)) == (memory.Estimate(100, 10), 0)
+    assert exact.largest(305) == 20
+    with pytest.raises(errors.UserError, match="to three numbers of images or more, not 2"):
+        memory.fit({1: 15, 2: 18})
+
+
+def test_what_is_compiled_grows_with_the_images(capsys):
+    """By the command line: the fit goes near the points, and its largest batch stands beside the formula's."""
+    words = ["describe", "lenet5_dense", "--fit", "8,16,32", "--memory", "64MiB", "--json"]
+    assert cli.main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    points = {int(images): size for images, size in found["measured_bytes"].items()}
+    assert list(points) == [8, 16, 32]
+    model, image, left = found["fitted_model"], found["fitted_image"], found["fitted_left"]
+    assert max(abs(size - model - images * image) for images, size in points.items()) < 2 * left + 1
+    assert left < 0.1 * points[32]
+    # Weights, gradients and momentum of 61,706 parameters, and at least the images.
+    assert image > 4 * 32 * 32
+    assert found["fitted_largest_batch"] == (64 * MIB - model) // image
+    assert found["largest_batch"] == (64 * MIB - 12 * 61_706) // (found["training_bytes"] - 12 * 61_706)
+    assert cli.main([*words[:-1]]) == 0
+    printed = capsys.readouterr().out
+    assert "images fit into it by what was fitted" in printed
+    assert cli.main(["describe", "lenet5_dense", "--fit", "8,16"]) == 2
+    assert "three numbers of images" in capsys.readouterr().err
 
 
 def test_what_is_unknown():

@@ -33,6 +33,16 @@ def test_gradients_are_those_of_the_loss():
     assert found.loc["conv3_1"].ratio == pytest.approx(found.loc["conv3_1"].gradient / found.loc["conv3_1"].weight)
 
 
+def test_gradients_of_kernels_are_what_the_norms_are_of():
+    model, variables, images, labels = made(width=4)
+    found = training.kernel_gradients(model, variables, images, labels)
+    norms = training.gradients(model, variables, images, labels)
+    assert list(found) == norms["layer"].tolist()
+    assert [*found][:2] == ["conv1", "stage1/block1/conv1"]
+    assert found["stage2/block2/conv1"].shape == (3, 3, 8, 8)
+    np.testing.assert_allclose([np.linalg.norm(each) for each in found.values()], norms["gradient"], rtol=1e-4)
+
+
 def test_layers_of_scanned_stages_have_their_gradients():
     frames = []
     for scan in (True, False):

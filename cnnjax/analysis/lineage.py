@@ -1,0 +1,187 @@
+"""The lineage on ILSVRC-2012: what was published of its networks, beside what they cost.
+
+Errors are of single networks on the validation set, and were not measured here. Only those of one view, the centre of an
+image, can be compared; LeNet-5 has no such error, since its images are digits.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas
+
+from cnnjax import errors, models
+from cnnjax.analysis import memory, sizes
+from cnnjax.analysis.memory import MIB
+
+ONE_VIEW = "centre"
+MEMORY = 16 * 2**30
+"""Bytes that a largest batch is asked for."""
+_COSTS = (
+    "Errors of single networks on ILSVRC-2012's validation set are published ones; parameters (without auxiliary classifiers)\n"
+    "and multiply-accumulates (MACs) of one image are counted here."
+)
+_FOOTPRINTS = (
+    "Memory of a training step with momentum in float32, by the formula 3 × parameters + 2 × values × images, and by the\n"
+    "compiler on a CPU. Copies of parameters and values: a line through the compiled steps, in the formula's terms. Largest\n"
+    "batch: in 16 GiB. `cnnjax.analysis.lineage.footprints` says why they differ."
+)
+
+
+class Published(NamedTuple):
+    """What was published of a network.
+
+    Attributes:
+      year: of the paper.
+      top1, top5: errors in per cent; ``None``: none was.
+      views: what they are of: :data:`ONE_VIEW`, or another protocol.
+      source: where they stand.
+    """
+
+    year: int
+    top1: float | None
+    top5: float | None
+    views: str
+    source: str
+
+
+NETWORKS = {
+    "lenet5": Published(1998, None, None, "", "LeCun et al. 1998: digits"),
+    "alexnet": Published(
+        2012, 42.9, 19.8, ONE_VIEW, "bvlc_alexnet in Caffe's model zoo; the paper's 40.7 / 18.2 is of ten views"
+    ),
+    "zfnet": Published(2013, 38.4, 16.5, "not said", "Zeiler & Fergus 2013, Table 2"),
+    "nin_imagenet": Published(2013, 40.64, None, ONE_VIEW, "nin_imagenet in Caffe's model zoo, by the authors"),
+    "vgg16": Published(2014, 28.5, 9.9, ONE_VIEW, "released weights, in the README of He et al.'s released networks"),
+    "googlenet": Published(2014, 29.0, 9.2, ONE_VIEW, "Szegedy et al. 2015 (Inception v3), Table 3"),
+    "bn_inception": Published(2015, 25.2, 7.8, ONE_VIEW, "Szegedy et al. 2015 (Inception v3), Table 3"),
+    "inception_v3": Published(2015, 21.2, 5.6, ONE_VIEW, "Szegedy et al. 2015 (Inception v3), Table 3"),
+    "resnet50": Published(2015, 24.7, 7.8, ONE_VIEW, "README of He et al.'s released networks"),
+    "resnet152": Published(2015, 23.0, 6.7, ONE_VIEW, "README of He et al.'s released networks"),
+    "inception_v4": Published(2016, 20.0, 5.0, ONE_VIEW, "Szegedy et al. 2016, Table 2"),
+    "xception": Published(2016, 21.0, 5.5, ONE_VIEW, "Chollet 2016, Table 1"),
+    "seresnet50": Published(2017, 23.29, 6.62, ONE_VIEW, "Hu et al. 2017, Table 2"),
+    "senet154": Published(2017, 18.68, 4.47, ONE_VIEW, "Hu et al. 2017, appendix"),
+}
+"""Registered networks, in the order of their papers."""
+
+
+def costs(names: Sequence[str] = ()) -> pandas.DataFrame:
+    """What was published, and what a network costs at the image size of its paper.
+
+    Args:
+      names: of :data:`NETWORKS`; none: all.
+
+    Returns:
+      One row a network: ``network``, the fields of :class:`Published`, ``input`` (side, px), ``parameters`` (those that the
+      logits depend on, without auxiliary classifiers), ``macs`` (multiply-accumulates of one image) and
+      ``macs_per_parameter``.
+
+    Raises:
+      UserError: a network that is not of the lineage.
+    """
+    known = sizes.known()
+    rows = [
+        {
+            "network": name,
+            **NETWORKS[name]._asdict(),
+            "input": known[name].input_shape[0],
+            "parameters": known[name].used,
+            "macs": known[name].macs,
+            "macs_per_parameter": known[name].macs / known[name].used,
+        }
+        for name in _checked(names)
+    ]
+    return pandas.DataFrame(rows)
+
+
+def footprints(names: Sequence[str] = (), batches: Sequence[int] = (4, 8, 16)) -> pandas.DataFrame:
+    """Memory of a training step with momentum in float32: the textbooks' formula, and what the compiler sets aside.
+
+    Args:
+      names: of :data:`NETWORKS`; none: all.
+      batches: images in a step; three numbers or more. A step of each is compiled, which takes seconds to minutes.
+
+    Returns:
+      One row a network: ``network``; ``batch``, the largest; ``formula`` and ``compiled`` bytes of a step of it, and their
+      ``ratio``; ``copies``, how often the compiler's bytes hold the parameters (the formula: 3), and ``kept``, how often the
+      stored values of an image (the formula: 2), both from the line that is fitted over ``batches``; ``off``, the root of the
+      mean square by which it misses them, as a share of ``compiled``; ``largest`` and ``fitted_largest``, images that fit into
+      :data:`MEMORY`, by formula and by line.
+
+    Raises:
+      UserError: a network that is not of the lineage, or fewer than three numbers of images.
+    """
+    return pandas.DataFrame([_footprint(name, batches) for name in _checked(names)])
+
+
+def _checked(names: Sequence[str]) -> Sequence[str]:
+    for name in names:
+        if name not in NETWORKS:
+            raise errors.unknown("network of the lineage", name, NETWORKS)
+    return names or tuple(NETWORKS)
+
+
+def _footprint(name: str, batches: Sequence[int]) -> dict[str, object]:
+    model = models.create(name)
+    parameters = sizes.known()[name].parameters
+    values = sum(memory.stored(model, (1, *model.input_shape)).values())
+    formula = memory.training(parameters, values)
+    measured = {batch: memory.compiled(model, (batch, *model.input_shape)).total for batch in batches}
+    line, left = memory.fit(measured)
+    batch = max(batches)
+    return {
+        "network": name,
+        "batch": batch,
+        "formula": formula.total(batch),
+        "compiled": measured[batch],
+        "ratio": measured[batch] / formula.total(batch),
+        "copies": line.model / (4 * parameters),
+        "kept": line.image / (4 * values),
+        "off": left / measured[batch],
+        "largest": formula.largest(MEMORY),
+        "fitted_largest": line.largest(MEMORY),
+    }
+
+
+_SHOWN: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "network": ("network", str),
+    "year": ("year", str),
+    "top1": ("top-1 error, %", str),
+    "top5": ("top-5 error, %", str),
+    "views": ("views", str),
+    "input": ("input, px", str),
+    "parameters": ("parameters", "{:,}".format),
+    "macs": ("MACs", "{:,}".format),
+    "macs_per_parameter": ("MACs a parameter", "{:,.0f}".format),
+    "source": ("source of the errors", str),
+    "batch": ("images", str),
+    "formula": ("formula, MiB", lambda size: f"{size / MIB:,.1f}"),
+    "compiled": ("compiled, MiB", lambda size: f"{size / MIB:,.1f}"),
+    "ratio": ("ratio", "{:.2f}".format),
+    "copies": ("copies of parameters", "{:.2f}".format),
+    "kept": ("copies of values", "{:.2f}".format),
+    "off": ("line is off by, %", lambda share: f"{100 * share:.2f}"),
+    "largest": ("largest batch", "{:,}".format),
+    "fitted_largest": ("by the line", "{:,}".format),
+}
+"""Column of a frame → its title and how its values are written, in the order in which they are shown."""
+
+
+def cells(frame: pandas.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """A frame of :func:`costs` or :func:`footprints` as texts: titles, and a list for each row; what is not known is empty."""
+    shown = [(column, *_SHOWN[column]) for column in _SHOWN if column in frame]
+    rows = [
+        ["" if pandas.isna(row[column]) else write(row[column]) for column, _, write in shown]
+        for row in frame.to_dict("records")
+    ]
+    return [title for _, title, _ in shown], rows
+
+
+def markdown(frames: Sequence[pandas.DataFrame], command: str) -> str:
+    """The page that is kept, with the command that makes it."""
+    lines = ["# What the lineage costs", "", f"Made by `{command}`."]
+    for frame, text in zip(frames, (_COSTS, _FOOTPRINTS), strict=False):
+        titles, rows = cells(frame)
+        lines += ["", text, "", f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
