@@ -13,6 +13,7 @@ from cnnjax.analysis import lineage, memory, pictures, sizes
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+COSTS = ROOT / "experiments" / "COSTS.md"
 
 # Papers' own words for parameters and multiply-adds, in millions and billions, and their tables.
 PAPERS = {
@@ -128,3 +129,23 @@ def test_the_chart_has_a_point_and_a_name_for_each():
     assert (0.724, 57.1) in places
     assert len(places) == len(names)
     assert axes.get_ylabel() == "published top-1 accuracy, %"
+
+
+def test_the_page_that_is_kept():
+    """Its costs are counted anew; of its memory, which depends on the compiler, its ratios are checked."""
+    text = COSTS.read_text()
+    command = re.search(r"`(cnnjax lineage [^`]*)`", text)[1]
+    assert command == "cnnjax lineage --fit 4,8,16 --markdown experiments/COSTS.md"
+    fresh = lineage.markdown([lineage.costs()], command)
+    assert text.startswith(fresh.rstrip("\n"))
+    rows = [line.strip("| \n").split(" | ") for line in text.removeprefix(fresh).splitlines() if line.startswith("| ")]
+    assert [row[0] for row in rows[1:]] == list(lineage.NETWORKS)
+    for name, images, *numbers in rows[1:]:
+        formula, compiled, ratio = (float(each.replace(",", "")) for each in numbers[:3])
+        assert compiled / formula == pytest.approx(ratio, abs=0.006 + 0.1 / formula)
+        assert formula * 2**20 > 12 * sizes.known()[name].parameters
+        if name in ("lenet5", "alexnet", "vgg16"):  # quickly traced
+            model = models.create(name)
+            values = sum(memory.stored(model, (1, *model.input_shape)).values())
+            exact = memory.training(sizes.known()[name].parameters, values).total(int(images))
+            assert round(exact / 2**20, 1) == formula
