@@ -22,8 +22,10 @@ STAGES = {
     "D": ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
     "E": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
     "B5": ((5,),) * 5,
+    "D7": ((3, 3), (3, 3), (7,), (7,), (7,)),
 }
-"""Configuration → kernel sizes of each stage. Table 1; B5 is the control of §4.1: one 5×5 for each pair of B."""
+"""Configuration → kernel sizes of each stage. Table 1; B5 is the control of §4.1: one 5×5 for each pair of B. D7 has the 7×7
+that §2.3 compares three 3×3 with, for each three of D: a map sees as much of the image."""
 
 FEATURES = (64, 128, 256, 512, 512)
 
@@ -105,3 +107,4 @@ registry.register("vgg16_c", Vgg, "configuration C, with 1×1 convolutions; Tabl
 registry.register("vgg16_c_bn", VggBn, "vgg16_c with batch normalisation; Table 1", config="C")
 registry.register("vgg11_lrn", Vgg, "configuration A-LRN; Table 1", config="A", lrn=True)
 registry.register("vgg13_5x5", Vgg, "B with 5×5 convolutions for pairs of 3×3; §4.1", config="B5")
+registry.register("vgg16_7x7", Vgg, "D with 7×7 convolutions for threes of 3×3; §2.3", config="D7")
