@@ -35,6 +35,8 @@ NEUTRAL: dict[str, Any] = {
     "model.dropout": 0.0,
     "model.dropout_after": "",
     "model.kernel_init": "",
+    "model.linear_factors": False,
+    "model.modules": "3a,3b,4a,4b,4c,4d,4e,5a,5b",
     "model.se_ratio": 0,
     "model.se_place": "standard",
     "init.weights": "",
