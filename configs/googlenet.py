@@ -42,6 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
     recipe = config.load(pathlib.Path(__file__).with_name("resnet_cifar.py")).unlock()
     recipe.model = {
         "name": "googlenet",
+        "modules": "3a,3b,4a,4b,4c,4d,4e,5a,5b",
         "large": "5x5",
         "reduced": True,  # or the naive modules
         "auxiliary": "both",  # or none, first, second

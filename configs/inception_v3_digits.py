@@ -20,6 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
         "stem": "299",  # or 151, 79: for images of half and a quarter of the size
         "factorised_5x5": False,
         "factorised_7x7": True,
+        "linear_factors": False,  # True: no ReLU between the two
         "reduction": "parallel",  # or pool first, convolution first
         "auxiliary": False,
         "activation": "relu",

@@ -1,4 +1,4 @@
-"""Batch size: how many examples, and how many steps, does it take to a training error?
+"""Batch size: how many epochs, and how much time, does it take to a training error?
 
 cnnjax run experiments/batch_size.py    # embedded digits, minutes on two CPU cores
 """
@@ -17,7 +17,7 @@ ARMS = {
 ROLES = {name: name for name in ARMS if name not in ("b64",)}
 
 experiment = Experiment(
-    question="How many epochs does it take to a training error, by batch size?",
+    question="How many epochs, and how much time, does it take to a training error, by batch size?",
     source="Goyal et al.: Accurate, Large Minibatch SGD (2017), §2.1, for the rate; He et al. 2015, §3.4, for the recipe",
     scales={
         "digits": Scale(
@@ -26,7 +26,10 @@ experiment = Experiment(
             roles=ROLES,
             seeds=range(5),
             overrides={"evaluation.every": "0.5 epochs"},
-            note="ResNet-20 of the CIFAR family on 8×8 digits, 15 epochs, rates in proportion to the batch.",
+            note=(
+                "ResNet-20 of the CIFAR family on 8×8 digits, 15 epochs, rates in proportion to the batch. The time stands "
+                "beside the arms, and no claim is about it: two runs at a time share the machine, with whatever else is on it."
+            ),
         ),
     },
     claims=(

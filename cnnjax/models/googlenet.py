@@ -12,6 +12,7 @@ convolution and take two 3×3 for the 5×5. Table 1 prints sizes that its layers
 5b): the layers decide here.
 """
 
+import itertools
 from typing import ClassVar
 
 from cnnjax import errors
@@ -57,6 +58,7 @@ class GoogLeNet(Network):
     """The network of Table 1.
 
     Attributes:
+      modules: which of :data:`MODULES` there are, with commas; a pool stands between groups (3, 4 and 5).
       large: of :data:`LARGE`.
       reduced: whether the modules have their 1×1 reductions and projections, or are the naive ones of Fig. 2a.
       auxiliary: of :data:`AUXILIARY`.
@@ -68,6 +70,7 @@ class GoogLeNet(Network):
       se_ratio: of squeeze-and-excitation after each module, see `cnnjax.models.senet`; 0: none.
     """
 
+    modules: str = ",".join(MODULES)
     large: str = "5x5"
     reduced: bool = True
     auxiliary: str = "both"
@@ -83,18 +86,27 @@ class GoogLeNet(Network):
         for field, allowed in (("large", LARGE), ("auxiliary", AUXILIARY)):
             if getattr(self, field) not in allowed:
                 raise errors.unknown(field, getattr(self, field), allowed)
+        modules = self.modules.split(",")
+        for name in modules:
+            if name not in MODULES:
+                raise errors.unknown("one of modules", name, MODULES)
+        for name in AUXILIARY[self.auxiliary]:
+            if name not in modules:
+                raise errors.UserError(
+                    f"an auxiliary classifier hangs on {name}, which is not among modules ({self.modules})"
+                )
         if not 0 <= self.auxiliary_dropout < 1:
             raise errors.UserError(f"auxiliary_dropout is at least 0 and below 1, not {self.auxiliary_dropout}")
         super().__post_init__()
 
     def table(self) -> Rows:
         table = self._stem()
-        for name, maps in MODULES.items():
-            if name == "4a":
-                table.append(self._pool("pool3"))
-            if name == "5a":
-                table.append(self._pool("pool4", self.last_pool))
-            table.append(self._module(name, *maps))
+        modules = [name for name in MODULES if name in self.modules.split(",")]
+        for before, name in itertools.pairwise([modules[0], *modules]):
+            if name[0] != before[0]:
+                window = self.last_pool if name[0] == "5" else 3
+                table.append(self._pool(f"pool{int(name[0]) - 1}", window))
+            table.append(self._module(name, *MODULES[name]))
             if name in AUXILIARY[self.auxiliary]:
                 table.append(self._side({"4a": "aux1", "4d": "aux2"}[name]))
         return [*table, GlobalPool(), Drop("drop"), Dense("classifier", self.num_classes, "identity")]

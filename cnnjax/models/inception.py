@@ -7,18 +7,19 @@ tap ``aux_logits`` is its output; its loss counts ``task.auxiliary_weight`` in t
 
 The ladder of Table 3, each step a field: ``factorised_7x7`` off (3×3 pairs in place of 1×7 and 7×1) and ``auxiliary_bn``
 off give the paper's "Inception-v2" (``inception_v2_rethinking``). Stems for 151×151 and 79×79 images (§6.1, Table 2): the
-first layer at stride 1, and no pool after it.
+first layer at stride 1, and no pool after it. ``linear_factors`` is the control of §3.1: no ReLU between two factors.
 
 Departures: rows 5 to 7 of Table 1 cannot be built as printed; the released network decides. Its 35×35 modules keep a 5×5
 branch: ``factorised_5x5`` puts two 3×3 there, as Fig. 5 does.
 """
 
+import dataclasses
 from typing import ClassVar
 
 from cnnjax import errors
 from cnnjax.models import registry
 from cnnjax.nn.network import Network
-from cnnjax.nn.rows import Branches, Conv, Dense, Drop, Flatten, GlobalPool, Pool, Row, Rows, Side, SqueezeExcite
+from cnnjax.nn.rows import Branches, Conv, Dense, Drop, Flatten, GlobalPool, Pool, Row, Rows, Side, Size, SqueezeExcite
 
 STEMS = {"299": (2, True), "151": (1, True), "79": (1, False)}
 """Size of the images that a stem is for → stride of its first convolution, whether its first pool is there. Table 2."""
@@ -27,12 +28,17 @@ REDUCTIONS = ("parallel", "pool first", "convolution first")
 """How a grid is reduced: side by side (Fig. 10), or one after the other (Fig. 9)."""
 
 
-def chain(*convs: tuple[int, int | tuple[int, int]], strides: int = 1) -> tuple[Row, ...]:
-    """Convolutions ``conv1``, ``conv2``, ... of (maps, kernel); the last one at a stride, which is not padded."""
+Layer = tuple[int, Size] | tuple[int, Size, str | None]
+"""Maps and kernel of a convolution, and its activation where it is not the network's."""
+
+
+def chain(*convs: Layer, strides: int = 1) -> tuple[Row, ...]:
+    """Convolutions ``conv1``, ``conv2``, ...; the last one at a stride, which is not padded."""
     rows = []
-    for number, (maps, kernel) in enumerate(convs, start=1):
+    for number, (maps, kernel, *activation) in enumerate(convs, start=1):
         last = number == len(convs) and strides > 1
-        rows.append(Conv(f"conv{number}", maps, kernel, strides if last else 1, 0 if last else None))
+        row = Conv(f"conv{number}", maps, kernel, activation=activation[0] if activation else None)
+        rows.append(dataclasses.replace(row, strides=strides, padding=0) if last else row)
     return tuple(rows)
 
 
@@ -54,6 +60,7 @@ class InceptionV3(Network):
       stem: of :data:`STEMS`.
       factorised_5x5: whether the 35×35 modules have two 3×3 convolutions instead of a 5×5.
       factorised_7x7: whether the 17×17 modules have 1×7 and 7×1 convolutions, or pairs of 3×3.
+      linear_factors: whether the first of two factors, of a 5×5 or a 7×7, has no activation.
       reduction: of :data:`REDUCTIONS`.
       auxiliary: whether there is an auxiliary classifier.
       auxiliary_bn: whether it is normalised.
@@ -64,6 +71,7 @@ class InceptionV3(Network):
     stem: str = "299"
     factorised_5x5: bool = False
     factorised_7x7: bool = True
+    linear_factors: bool = False
     reduction: str = "parallel"
     auxiliary: bool = True
     auxiliary_bn: bool = True
@@ -92,7 +100,7 @@ class InceptionV3(Network):
         ]
         if self.auxiliary:
             table.append(self._side())
-        seven: tuple[tuple[int, int | tuple[int, int]], ...] = ((192, (1, 7)), (192, (7, 1)))
+        seven: tuple[Layer, ...] = ((192, (1, 7), self._between), (192, (7, 1)))
         if not self.factorised_7x7:
             seven = ((192, 3),)
         return [
@@ -106,6 +114,11 @@ class InceptionV3(Network):
             Drop("drop"),
             Dense("classifier", self.num_classes, "identity"),
         ]
+
+    @property
+    def _between(self) -> str | None:
+        """The activation between two factors."""
+        return "identity" if self.linear_factors else None
 
     def _stem(self) -> list[Row]:
         strides, pooled = STEMS[self.stem]
@@ -123,16 +136,16 @@ class InceptionV3(Network):
         return Branches(name, branches, (SqueezeExcite(ratio=self.se_ratio),) if self.se_ratio else ())
 
     def _wide(self, name: str, pooled: int) -> Branches:
-        five = chain((48, 1), (64, 3), (64, 3)) if self.factorised_5x5 else chain((48, 1), (64, 5))
+        five = chain((48, 1), *(((64, 3, self._between), (64, 3)) if self.factorised_5x5 else ((64, 5),)))
         return self._branches(
             name, chain((64, 1)), five, chain((64, 1), (96, 3), (96, 3)), averaged(pooled, self.count_padding)
         )
 
     def _middle(self, name: str, maps: int) -> Branches:
-        across, down = (1, 7), (7, 1)
+        across, down, between = (1, 7), (7, 1), self._between
         if self.factorised_7x7:
-            single = chain((maps, 1), (maps, across), (192, down))
-            double = chain((maps, 1), (maps, down), (maps, across), (maps, down), (192, across))
+            single = chain((maps, 1), (maps, across, between), (192, down))
+            double = chain((maps, 1), (maps, down, between), (maps, across), (maps, down, between), (192, across))
         else:
             single, double = chain((maps, 1), (192, 3)), chain((maps, 1), (maps, 3), (192, 3))
         return self._branches(name, chain((192, 1)), single, double, averaged(192, self.count_padding))

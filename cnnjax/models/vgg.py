@@ -24,8 +24,10 @@ STAGES = {
     "D": ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
     "E": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
     "B5": ((5,),) * 5,
+    "D7": ((3, 3), (3, 3), (7,), (7,), (7,)),
 }
-"""Configuration → kernel sizes of each stage. Table 1; B5 is the control of §4.1: one 5×5 for each pair of B."""
+"""Configuration → kernel sizes of each stage. Table 1; B5 is the control of §4.1: one 5×5 for each pair of B. D7 has the 7×7
+that §2.3 compares three 3×3 with, for each three of D: a map sees as much of the image."""
 
 FEATURES = (64, 128, 256, 512, 512)
 
@@ -128,6 +130,7 @@ registry.register("vgg16_c", Vgg, "configuration C, with 1×1 convolutions; Tabl
 registry.register("vgg16_c_bn", VggBn, "vgg16_c with batch normalisation; Table 1", config="C")
 registry.register("vgg11_lrn", Vgg, "configuration A-LRN; Table 1", config="A", lrn=True)
 registry.register("vgg13_5x5", Vgg, "B with 5×5 convolutions for pairs of 3×3; §4.1", config="B5")
+<<<<<<< HEAD
 for _layers, _config in ((11, "A"), (16, "D")):
     registry.register(
         f"vgg{_layers}_gap",
@@ -136,3 +139,6 @@ for _layers, _config in ((11, "A"), (16, "D")):
         config=_config,
         head="average",
     )
+=======
+registry.register("vgg16_7x7", Vgg, "D with 7×7 convolutions for threes of 3×3; §2.3", config="D7")
+>>>>>>> 67cee90a00f9397b2285e40cac71401a24f742ed

@@ -134,6 +134,13 @@ def test_windows_are_those_of_the_table(name):
             assert axis.problem == ""
 
 
+@pytest.mark.parametrize(("large", "small"), [("vgg13_5x5", "vgg13"), ("vgg16_7x7", "vgg16")])
+def test_larger_kernels_see_as_much_as_the_small_ones_that_they_stand_for(large, small):
+    one, other = (receptive_field.fields(models.create(name), (1, 224, 224, 3)) for name in (large, small))
+    for stage in range(1, 6):
+        assert one[f"pool{stage}"] == other[f"pool{stage}"]
+
+
 def test_a_stride_in_the_middle_convolution_narrows_the_windows():
     """torchvision's "v1.5": 427, by hand."""
     model = models.create("resnet50", stride_on="3x3")

@@ -20,7 +20,7 @@ RULE = runpy.run_path(str(GOLDENS / "rule.py"))
 DEEP = (
     "bn_inception_slim",
     "se_bn_inception",
-    "googlenet ",
+    "googlenet naive",
     "inception_v2_rethinking ",
     "inception_resnet",
     "vgg11 dense",

@@ -91,6 +91,12 @@ def test_an_int_is_taken_for_a_float():
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [
+        ("googlenet", {"modules": "3a,6a"}, r"unknown one of modules '6a'; available: 3a, 3b, 4a, .*5b"),
+        (
+            "googlenet",
+            {"modules": "3a,5b"},
+            r"an auxiliary classifier hangs on 4a, which is not among modules \(3a,5b\)",
+        ),
         ("vgg16", {"hidden": -1}, "fc6: features is at least 1, not -1"),
         ("vgg16", {"hidden": 0}, "fc6: features is at least 1, not 0"),
         ("alexnet", {"groups": 0}, "conv2: groups is at least 1, not 0"),

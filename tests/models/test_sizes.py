@@ -253,6 +253,8 @@ SIZES = {
     "vgg11_gap": (9_733_480, 7_485_968_384),  # l: A less 123,129,856 of its head's, 123,121,664 products
     "vgg13": (133_047_848, 11_308_466_176),  # t; 133 M
     "vgg13_5x5": (134_503_528, 9_356_017_664),  # l
+    # l: 123,642,856 of full connection, and 49 C_in + 1 for each of 256, 512 and 512 maps
+    "vgg16_7x7": (144_777_512, 17_422_712_832),
     "vgg16_c": (133_638_952, 11_770_888_192),  # l; 134 M
     "vgg16": (138_357_544, 15_470_264_320),  # t; 138 M
     "vgg16_gap": (15_227_688, 15_347_142_656),  # l: D, with the same
@@ -575,7 +577,7 @@ def test_images_of_another_size_than_the_weights():
         jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, 96, 96, 3), "float32"))
 
 
-@pytest.mark.parametrize("name", ["vgg11", "vgg16_c", "vgg16_bn", "vgg11_lrn", "vgg13_5x5"])
+@pytest.mark.parametrize("name", ["vgg11", "vgg16_c", "vgg16_bn", "vgg11_lrn", "vgg13_5x5", "vgg16_7x7"])
 def test_normalisation_is_a_switch_of_every_vgg(name):
     """Scale and shift of every map of a convolution, instead of a bias."""
     without, with_norm = (models.create(name, batch_norm=each, bn_bias=False) for each in (False, True))

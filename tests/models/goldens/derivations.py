@@ -316,9 +316,9 @@ INCEPTION = {
 """Szegedy et al. 2014, Table 1: 1×1, 3×3 reduce, 3×3, 5×5 reduce, 5×5, projection."""
 
 
-def googlenet(naive=False, normed=False, narrow=1):
+def googlenet(naive=False, normed=False, narrow=1, left_out=()):
     """Szegedy et al. 2014, Table 1 and §5: 5×5 convolutions, biases, local response normalisation, two auxiliary heads;
-    the naive modules of Fig. 2a; or normalised, without biases and local response normalisation."""
+    the naive modules of Fig. 2a; or normalised, without biases and local response normalisation; or with fewer modules."""
 
     def forward(net, x):
         def conv(name, y, maps, *more):
@@ -332,6 +332,8 @@ def googlenet(naive=False, normed=False, narrow=1):
         for name, (one, reduce3, three, reduce5, five, project) in INCEPTION.items():
             if name in ("4a", "5a"):
                 x = f.max_pool2d(x, 3, 2, ceil_mode=True)
+            if name in left_out:
+                continue
             scope, pooled = f"inception_{name}", f.max_pool2d(x, 3, 1, 1)
             if naive:
                 branches = [
@@ -393,10 +395,12 @@ def bn_inception(slim=False, excited=False):
     return forward
 
 
-def inception_v2(reduction="parallel", stem=299):
+def inception_v2(reduction="parallel", stem=299, linear=False):
     """Szegedy et al. 2015 (Rethinking), Table 1 as released, Figs. 5 and 7, 3×3 pairs for 7×7; a quarter of the width. Grids
-    are reduced side by side (Fig. 10), or a pool and a convolution one after the other (Fig. 9)."""
+    are reduced side by side (Fig. 10), or a pool and a convolution one after the other (Fig. 9). Or with factorised 7×7 (Fig.
+    6), and no ReLU between the two factors of these and of 5×5 (§3.1)."""
     average = lambda x: f.avg_pool2d(x, 3, 1, 1, count_include_pad=False)  # noqa: E731 - as TensorFlow pads
+    bare = lambda maps, size: (maps, size, 1, None, False, identity)  # noqa: E731 - without activation
 
     def forward(net, x):
         net.eps = 1e-3
@@ -409,7 +413,7 @@ def inception_v2(reduction="parallel", stem=299):
             b = f"mixed_5{letter}/branch"
             branches = [
                 net.chain(f"{b}1", x, (16, 1)),
-                net.chain(f"{b}2", x, (12, 1), (16, 3), (16, 3)),
+                net.chain(f"{b}2", x, (12, 1), bare(16, 3) if linear else (16, 3), (16, 3)),
                 net.chain(f"{b}3", x, (16, 1), (24, 3), (24, 3)),
                 net.chain(f"{b}4", average(x), (pooled, 1)),
             ]
@@ -417,14 +421,19 @@ def inception_v2(reduction="parallel", stem=299):
         x = net.keep("mixed_6a", reduced(net, "mixed_6a", x, 192, ((96, 3),), ((16, 1), (24, 3), (24, 3))))
         for letter, maps in (("b", 32), ("c", 40), ("d", 40), ("e", 48)):
             b = f"mixed_6{letter}/branch"
+            short, long = ((48, 3),), ((maps, 3), (48, 3))
+            if linear:
+                short = bare(maps, (1, 7)), (48, (7, 1))
+                long = bare(maps, (7, 1)), (maps, (1, 7)), bare(maps, (7, 1)), (48, (1, 7))
             branches = [
                 net.chain(f"{b}1", x, (48, 1)),
-                net.chain(f"{b}2", x, (maps, 1), (48, 3)),
-                net.chain(f"{b}3", x, (maps, 1), (maps, 3), (48, 3)),
+                net.chain(f"{b}2", x, (maps, 1), *short),
+                net.chain(f"{b}3", x, (maps, 1), *long),
                 net.chain(f"{b}4", average(x), (48, 1)),
             ]
             x = torch.cat(branches, 1)
-        x = net.keep("mixed_7a", reduced(net, "mixed_7a", x, 320, ((48, 1), (80, 3)), ((48, 1), (48, 3), (48, 3))))
+        seven = (bare(48, (1, 7)), (48, (7, 1))) if linear else ((48, 3),)
+        x = net.keep("mixed_7a", reduced(net, "mixed_7a", x, 320, ((48, 1), (80, 3)), ((48, 1), *seven, (48, 3))))
         for letter in "bc":
             b = f"mixed_7{letter}/branch"
             two, three = net.chain(f"{b}2", x, (96, 1)), net.chain(f"{b}3", x, (112, 1), (96, 3))
@@ -575,6 +584,11 @@ NETWORKS = {
     "nin_mnist": (nin_small(((5, 96, 64, 48), (5, 128, 96, 48), (5, 128, 96, 10))), 28, {}),
     "googlenet": (googlenet(), 128, _QUIET),
     "googlenet naive": (googlenet(naive=True, narrow=16), 128, {**_QUIET, "reduced": False, "width_factor": 0.0625}),
+    "googlenet fewer": (
+        googlenet(narrow=16, left_out=("3b", "4b", "4c", "4e", "5a")),
+        128,
+        {**_QUIET, "modules": "3a,4a,4d,5b", "width_factor": 0.0625},
+    ),
     "googlenet_bn": (googlenet(normed=True), 128, _QUIET),
     "bn_inception": (bn_inception(), 96, {}),
     "bn_inception_slim": (bn_inception(slim=True), 96, {}),
@@ -596,6 +610,11 @@ NETWORKS = {
         )
         for side in (151, 79)
     },
+    "inception_v2_rethinking linear": (
+        inception_v2(linear=True),
+        171,
+        {"auxiliary": False, "width_factor": 0.25, "factorised_7x7": True, "linear_factors": True},
+    ),
     "inception_resnet_v1": (inception_resnet(1), 139, {"width_factor": 0.125}),
     "inception_resnet_v2_paper": (inception_resnet(2), 139, {"width_factor": 0.125}),
     "plain18": (imagenet_resnet("none"), 64, {}),
