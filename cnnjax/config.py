@@ -35,12 +35,9 @@ NEUTRAL: dict[str, Any] = {
     "model.dropout": 0.0,
     "model.dropout_after": "",
     "model.kernel_init": "",
-<<<<<<< HEAD
     "model.features": (384, 384, 256),
-=======
     "model.linear_factors": False,
     "model.modules": "3a,3b,4a,4b,4c,4d,4e,5a,5b",
->>>>>>> 67cee90a00f9397b2285e40cac71401a24f742ed
     "model.se_ratio": 0,
     "model.se_place": "standard",
     "model.se_stages": (),

@@ -223,21 +223,11 @@ def test_a_setting_that_came_later_is_neutral_at_its_first_value():
             assert (configs.digest(later) == before) == same
 
 
-<<<<<<< HEAD
-def test_a_recipe_has_every_neutral_setting_at_its_first_value():
-    """That of the ResNets, from which others derive; maps of single layers are AlexNet's."""
-    folder = pathlib.Path(__file__).parents[1] / "configs"
-    flat = {
-        **configs.flatten(configs.load(folder / "alexnet.py")),
-        **configs.flatten(configs.load(folder / "resnet_cifar.py")),
-    }
-=======
 def test_recipes_have_every_neutral_setting_at_its_first_value():
     """That of the CIFAR family, and those of the networks whose own fields came later."""
     flat = {}
-    for name in ("inception_v3", "googlenet", "resnet_cifar"):
+    for name in ("inception_v3", "googlenet", "alexnet", "resnet_cifar"):
         flat |= configs.flatten(configs.load(pathlib.Path(__file__).parents[1] / "configs" / f"{name}.py"))
->>>>>>> 67cee90a00f9397b2285e40cac71401a24f742ed
     assert {key: flat[key] for key in configs.NEUTRAL} == configs.NEUTRAL
 
 

@@ -130,7 +130,6 @@ registry.register("vgg16_c", Vgg, "configuration C, with 1×1 convolutions; Tabl
 registry.register("vgg16_c_bn", VggBn, "vgg16_c with batch normalisation; Table 1", config="C")
 registry.register("vgg11_lrn", Vgg, "configuration A-LRN; Table 1", config="A", lrn=True)
 registry.register("vgg13_5x5", Vgg, "B with 5×5 convolutions for pairs of 3×3; §4.1", config="B5")
-<<<<<<< HEAD
 for _layers, _config in ((11, "A"), (16, "D")):
     registry.register(
         f"vgg{_layers}_gap",
@@ -139,6 +138,4 @@ for _layers, _config in ((11, "A"), (16, "D")):
         config=_config,
         head="average",
     )
-=======
 registry.register("vgg16_7x7", Vgg, "D with 7×7 convolutions for threes of 3×3; §2.3", config="D7")
->>>>>>> 67cee90a00f9397b2285e40cac71401a24f742ed
