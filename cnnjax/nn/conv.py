@@ -5,8 +5,9 @@ rewrites only the convolutions of a program's top level into the form that its f
 JAX derives is not in that form, so inside a loop body (scanned blocks, several steps a dispatch) it is up to 50× slower.
 Written canonically there is nothing to rewrite, and a loop costs nothing.
 
-On one CPU device the value and the input gradient are oneDNN's (`cnnjax.nn.onednn`), and the kernel gradient takes the form
-that was measured to be the fastest there (``experiments/PERFORMANCE.md``).
+On one CPU device the value and the input gradient are oneDNN's (`cnnjax.nn.onednn`) or, of depthwise convolutions, sums of
+shifted maps (`cnnjax.nn.depthwise`), and the kernel gradient takes the form that was measured to be the fastest there
+(``experiments/PERFORMANCE.md``).
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
 from cnnjax import errors
-from cnnjax.nn import initialisers, onednn
+from cnnjax.nn import depthwise, initialisers, onednn
 
 Pair = tuple[int, int]
 CONVOLUTION = "convolution"
@@ -62,11 +63,11 @@ def conv2d(
       padding: zeros above and below, left and right.
       dilation: spacing of the kernel's taps.
       groups: the input and output channels are split into this many independent convolutions.
-      form: ``"canonical"``: gradients as canonical convolutions. ``"onednn"``: the same by `cnnjax.nn.onednn` where that
-        supports them, in programs of one CPU device (reverse mode once, no ``vmap``); elsewhere canonical. ``"plain"``:
-        gradients are left to JAX, for
-        tools that need forward mode. (On a CPU jaxlib 0.10.2 computes JAX's input gradient wrongly where the padding is
-        larger than the kernel's reach on one side and smaller on the other.)
+      form: ``"canonical"``: gradients as canonical convolutions. ``"onednn"``: the same by `cnnjax.nn.onednn` or
+        `cnnjax.nn.depthwise` where one of them supports them, in programs of one CPU device (reverse mode once, no ``vmap``);
+        elsewhere canonical. ``"plain"``: gradients are left to JAX, for tools that need forward mode. (On a CPU jaxlib 0.10.2
+        computes JAX's input gradient wrongly where the padding is larger than the kernel's reach on one side and smaller on
+        the other.)
 
     Returns:
       ``[N, H', W', Cout]`` with ``H' = (H + above + below - dilation * (kh - 1) - 1) // stride + 1``.
@@ -134,10 +135,11 @@ def _convolve(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array
     """The convolution in its form, without a gradient."""
     arguments = (geometry.strides, geometry.padding, geometry.dilation)
     plain = functools.partial(_xla, geometry=geometry)
-    if geometry.form != "onednn" or not onednn.supports(x, kernel, *arguments, geometry.groups):
+    fast = [each for each in (onednn, depthwise) if each.supports(x, kernel, *arguments, geometry.groups)]
+    if geometry.form != "onednn" or not fast:
         return plain(x, kernel)
     # By the platform that is compiled for, which need not be the one that compiles.
-    return lax.platform_dependent(x, kernel, cpu=lambda x, k: onednn.convolve(x, k, *arguments), default=plain)
+    return lax.platform_dependent(x, kernel, cpu=lambda x, k: fast[0].convolve(x, k, *arguments), default=plain)
 
 
 def _sizes(x: jax.Array, kernel: jax.Array, dy: jax.Array, geometry: _Geometry) -> list[tuple[int, ...]]:
@@ -154,9 +156,9 @@ def _input_gradient(x: jax.Array, kernel: jax.Array, dy: jax.Array, geometry: _G
     flipped = flipped.transpose(0, 1, 4, 3, 2).reshape(height, width, features // groups, groups * fan)
     edges = [(d * (k - 1) - low, n - (m - 1) * s - 1 + low) for n, k, m, s, low, d in _sizes(x, kernel, dy, geometry)]
     backward = dataclasses.replace(geometry, strides=(1, 1), padding=(edges[0], edges[1]))
-    if geometry.form != "onednn" or groups > 1:
+    if geometry.form != "onednn" or 1 < groups < features:
         return _xla(dy, flipped, backward, spread=geometry.strides)
-    # oneDNN's call has no input dilation: the zeros between are written out.
+    # The fast forms have no input dilation: the zeros between are written out.
     holes = [(0, 0, 0), *((0, 0, stride - 1) for stride in geometry.strides), (0, 0, 0)]
     return _convolve(lax.pad(dy, jnp.zeros((), dy.dtype), holes), flipped, backward)
 

@@ -9,6 +9,7 @@ import pytest
 
 from cnnjax import cli, models
 from cnnjax import config as configs
+from cnnjax.analysis import cost
 from cnnjax.sweep import experiment, measures, plan
 from cnnjax.tasks import classification
 from cnnjax.train import compiler
@@ -108,6 +109,18 @@ def test_overrides_reach_every_arm_and_are_made_last(tmp_path):
     assert {(arm.config.model.depth, arm.config.duration, tuple(arm.seeds)) for arm in sweep.arms} == {
         (8, "1 steps", (9,))
     }
+
+
+def test_xception_and_its_twin_are_as_large_as_is_said(tmp_path):
+    sweep = plan.make(experiment.load(ROOT / "experiments" / "separable.py"), "", [], [], tmp_path)
+    sizes = {}
+    for arm in sweep.arms:
+        side = arm.config.dataset.side
+        sizes[arm.name] = cost.size(models.create(**arm.config.model, num_classes=10), (1, side, side, 1))
+    for parameters, products in (sizes["xception"], sizes["inception"]):
+        assert f"{parameters:,} " in sweep.scale.note
+        assert f"{products / 1e6:.2f} million" in sweep.scale.note
+    np.testing.assert_allclose(sizes["inception"], sizes["xception"], rtol=0.05)
 
 
 @every_experiment

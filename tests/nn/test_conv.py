@@ -120,6 +120,8 @@ NETWORKS = [
     Case(1, (23, 25), (11, 11), (4, 4), ((0, 0), (0, 0)), (1, 1), 1, 3, 4),
     Case(2, (6, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 5, 1, 1),
     Case(2, (6, 6), (3, 3), (2, 2), ((0, 1), (0, 1)), (1, 1), 5, 1, 2),
+    Case(2, (7, 9), (3, 5), (2, 3), ((1, 0), (2, 3)), (1, 1), 4, 1, 1),
+    Case(2, (9, 8), (3, 2), (1, 1), ((2, 2), (0, 1)), (2, 3), 3, 1, 1),
     Case(2, (9, 9), (3, 3), (1, 1), ((2, 2), (2, 2)), (2, 2), 2, 2, 3),
     Case(2, (9, 10), (3, 3), (2, 2), ((2, 2), (2, 2)), (2, 2), 1, 3, 2),
     # More padding than the kernel reaches over; a kernel as large as the map; rows and columns that nothing reads.
@@ -181,6 +183,20 @@ def test_onednn_agrees_with_xla_on_any_convolution(case):
     ours, theirs = value_and_gradients((functools.partial(case.ours, form="onednn"), case.jax), *arrays)
     for mine, derived in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(mine, derived, atol=1e-5 * max(1.0, float(np.abs(derived).max())))
+
+
+def test_depthwise_convolutions_are_none_of_xlas_on_a_cpu():
+    """But for the kernel gradient. With two maps a channel, or in another form, all three are."""
+    count = lambda case, form: (  # noqa: E731
+        jax.jit(lambda *each: value_and_gradients.__wrapped__([functools.partial(case.ours, form=form)], *each))
+        .lower(*case.arrays(np.float32))
+        .as_text()
+        .count("stablehlo.convolution")
+    )
+    alone = Case(2, (6, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 5, 1, 1)
+    assert count(alone, "onednn") == 1
+    assert count(alone, "canonical") == 3
+    assert count(dataclasses.replace(alone, features=2), "onednn") == 3
 
 
 def test_gradients_inside_a_scan_are_those_outside():
