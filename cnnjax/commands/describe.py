@@ -118,7 +118,9 @@ def _draw(file: pathlib.Path, model: Any, shape: tuple[int, ...]) -> None:
         raise errors.UserError("no layer of this network has windows of its own that could be drawn")
     names = [*seen.values()]
     chosen = np.unique(np.linspace(0, len(names) - 1, _WINDOWS).round().astype(int))
-    pictures.windows({names[place]: fields[names[place]] for place in chosen}, shape[:2]).savefig(file, dpi=130)
+    pictures.windows({names[place]: fields[names[place]] for place in chosen}, (shape[0], shape[1])).savefig(
+        file, dpi=130
+    )
 
 
 def _has_window(field: Any) -> bool:
