@@ -98,7 +98,8 @@ def footprints(names: Sequence[str] = (), batches: Sequence[int] = (4, 8, 16)) -
     """Memory of a training step with momentum in float32: the textbooks' formula, and what the compiler sets aside.
 
     Why they differ on a CPU, by the buffers that the compiler lists for steps of eight images (jaxlib 0.10.2; of LeNet-5,
-    AlexNet, ZFNet, NIN, VGG-16, GoogLeNet, ResNet-50, SE-ResNet-50 and Xception; of the others by what they share with these):
+    AlexNet, ZFNet, NIN, VGG-16, GoogLeNet, BN-Inception, ResNet-50, SE-ResNet-50 and Xception; of the others by what they share
+    with these):
 
     *Parameters.* The formula's three copies are right, and are others than it says: weights, momentum, and a second copy of
     the weights, which the step reads while the new ones take the place of the old ones. A gradient is added to the momentum
@@ -115,12 +116,13 @@ def footprints(names: Sequence[str] = (), batches: Sequence[int] = (4, 8, 16)) -
       of its input to add to, and, while the former are made, four numbers for each value of that input.
 
     So networks with batch normalisation take about half: ResNet-50 and -152 (0.44), whose one pool of maxima is small beside
-    the rest; Inception v4 (0.51), v3 (0.57) and BN-Inception (0.67), of which such pools are a larger and larger part;
-    SE-ResNet-50 (0.54) and SENet-154 (0.55), since the maps before and behind a gate are both kept; Xception (0.59), by its
-    copies, and four pools on large maps. The others have nothing to compute anew, and pools of maxima on their largest maps:
-    VGG-16 (1.26), NIN (1.35), ZFNet (1.37; its first map, half of all values, is pooled), and GoogLeNet (1.45), with such a
-    pool in each of its nine modules. (A line's intercept is the less exact the more of a step images are: Xception's 4 copies
-    are 353 of 4,629 MiB, 91 more than three. GoogLeNet's parameters hold those of auxiliary classifiers.)
+    the rest; Inception v4 (0.51), v3 (0.57) and BN-Inception (0.67), of which such pools are more and more (294 of the
+    last one's 439 MiB); SE-ResNet-50 (0.54) and SENet-154 (0.55), since the maps before and behind a gate are both kept;
+    Xception (0.59), by its copies and four pools on large maps. The others have nothing to compute anew, and pools of maxima on
+    their largest maps: VGG-16 (1.26), NIN (1.35), ZFNet (1.37; its first map, half of all values, is pooled), and GoogLeNet
+    (1.45), with such a pool in each of its nine modules. (A line's intercept is the less exact the more of
+    a step images are: Xception's 4 copies are 353 of 4,629 MiB, 91 more than three. GoogLeNet's parameters hold those of
+    auxiliary classifiers.)
 
     Args:
       names: of :data:`NETWORKS`; none: all.

@@ -1,5 +1,6 @@
 """What training does to a network: gradients by depth, dead rectifiers, changes of weights, the loss between two networks."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -55,17 +56,18 @@ def kernel_gradients(
     changed: dict[str, Any] = {"dropout": 0.0, "auxiliary_dropout": 0.0}
     model = model.clone(**{name: value for name, value in changed.items() if hasattr(model, name)})
     rest = {name: value for name, value in variables.items() if name != "params"}
-
-    @jax.jit
-    @jax.grad
-    def gradient(params: Any) -> jax.Array:
-        output, _ = model.apply({"params": params, **rest}, images, train=True, mutable=["batch_stats"])
-        logits: Any = output[0]
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-
-    found = stacking.names(stacking.unstack(gradient(variables["params"])))
+    found = stacking.names(stacking.unstack(_gradient(model, variables["params"], rest, images, labels)))
     names = [layer.name for layer in layers(model, images.shape) if "kernel" in layer.parameters]
     return {name: np.asarray(found[f"{name}/kernel"]) for name in names}
+
+
+# Compiled once for all checkpoints of a network.
+@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.grad, argnums=1)
+def _gradient(model: nn.Module, params: Any, rest: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
+    output, _ = model.apply({"params": params, **rest}, images, train=True, mutable=["batch_stats"])
+    logits: Any = output[0]
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
 def dead(model: nn.Module, variables: Mapping[str, Any], batches: Iterable[jax.Array]) -> pandas.DataFrame:
@@ -195,12 +197,12 @@ def activations(
       UserError: no such layer, or no batch.
     """
     model, variables = unrolled(model, variables)
-
-    @jax.jit
-    def ask(images: jax.Array, variables: Any) -> dict[str, jax.Array]:
-        return {name: tapped(model, variables, images, name) for name in names}
-
-    seen = [ask(images, variables) for images in batches]
+    seen = [_tapped(model, tuple(names), variables, images) for images in batches]
     if not seen:
         raise errors.UserError("there is no batch to take activations of")
     return {name: np.concatenate([np.asarray(each[name], np.float32) for each in seen]) for name in names}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _tapped(model: nn.Module, names: tuple[str, ...], variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+    return {name: tapped(model, variables, images, name) for name in names}
