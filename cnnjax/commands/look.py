@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 _IMAGES = 512
 """Of the test set, that strongest activations are looked for in."""
 _BATCH = 128
+_UNITS = 4
+"""Of the last layer before the classifier, whose percentiles are drawn."""
 
 
 def add(command: process.Add) -> None:
     """Adds the command."""
-    look = command("look", _look, "draw what a run's network has learned: filters, features, occlusion, invariance")
+    look = command(
+        "look", _look, "draw what a run's network has learned: filters, features, occlusion, percentiles ..."
+    )
     look.add_argument("run_folder", type=pathlib.Path, metavar="RUN", help="the folder of a finished run")
     look.add_argument("--to", type=pathlib.Path, default=pathlib.Path("pictures"), help="folder; default: pictures")
     look.add_argument("--layer", default="", help="a tap or module; default: the last one with a map")
@@ -45,7 +49,7 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
     import jax.numpy as jnp
     import numpy as np
 
-    from cnnjax.analysis import deconvnet, features, occlusion, pictures, receptive_field
+    from cnnjax.analysis import deconvnet, features, layers, occlusion, percentiles, pictures, receptive_field
     from cnnjax.evaluate import subject
 
     model, variables = shown.model, shown.variables
@@ -102,23 +106,25 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
         influence = receptive_field.gradient(model, variables, images[:64], at, place)
         yield "receptive_field", pictures.receptive_field(np.asarray(image[0]), fields[at], place, influence, at)
 
-    steps: list[int] = []
-    grown: dict[int, list[np.ndarray]] = {channel: [] for channel in channels}
-    for step, then in subject.follow(shown.path, every=0.0):
-        steps.append(step)
-        best = features.strongest(then.model, then.variables, batches, layer, channels, 1)
-        for row in best.to_dict("records"):
-            back, _, _ = deconvnet.project(
-                then.model, then.variables, images[row["image"]][None], layer, row["channel"]
-            )
-            grown[row["channel"]].append(back[0])
-    if len(steps) > 1:
-        yield "evolution", pictures.evolution(steps, grown, layer)
-    else:
+    checkpoints = [(step, then.variables) for step, then in subject.follow(shown.path, every=0.0)]
+    steps = [step for step, _ in checkpoints]
+    if len(steps) < 2:
         process.say(
-            f"no evolution: {shown.path} has kept {len(steps)} checkpoint{'s' * (len(steps) != 1)}; "
+            f"no evolution and no percentiles: {shown.path} has kept {len(steps)} checkpoint{'s' * (len(steps) != 1)}; "
             "execution.checkpoint.every and execution.checkpoint.keep say which are kept"
         )
+        return
+    grown: dict[int, list[np.ndarray]] = {channel: [] for channel in channels}
+    for _, then in checkpoints:
+        best = features.strongest(model, then, batches, layer, channels, 1)
+        for row in best.to_dict("records"):
+            back, _, _ = deconvnet.project(model, then, images[row["image"]][None], layer, row["channel"])
+            grown[row["channel"]].append(back[0])
+    yield "evolution", pictures.evolution(steps, grown, layer)
+
+    last = layers.layers(model, images.shape)[-2].name
+    curves = percentiles.over_training(model, checkpoints, batches, last)
+    yield "percentiles", pictures.percentiles(curves[curves["unit"].isin(range(_UNITS))], last)
 
 
 def _first_filters(model: Any, variables: Any, shape: tuple[int, ...]) -> "tuple[str, Any, int] | None":

@@ -1,6 +1,7 @@
 """Pictures of a network that was trained here, by the command line."""
 
 import numpy as np
+import pandas
 import pytest
 from PIL import Image
 
@@ -8,7 +9,7 @@ from cnnjax import cli
 from cnnjax.analysis import pictures
 from cnnjax.analysis.occlusion import Occlusion
 
-PICTURES = {"filters", "strongest", "occlusion", "invariance", "receptive_field", "evolution"}
+PICTURES = {"filters", "strongest", "occlusion", "invariance", "receptive_field", "evolution", "percentiles"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_every_picture_is_drawn(trained, tmp_path, capsys):
 
 
 def _in_order():
-    return ["filters", "strongest", "occlusion", "invariance", "receptive_field", "evolution"]
+    return ["filters", "strongest", "occlusion", "invariance", "receptive_field", "evolution", "percentiles"]
 
 
 def test_without_checkpoints_nothing_grows(tmp_path, capsys):
@@ -80,3 +81,14 @@ def test_axes_say_what_is_drawn():
     assert any(title.startswith("conv5, feature 5") for title in titles)
     assert len(figure.axes) == 4 + 3  # a bar beside each map
     assert sum("px" in axes.get_xlabel() for axes in figure.axes) == 3
+
+
+def test_percentiles_are_drawn_over_steps():
+    rows = [
+        (step, unit, each, step * unit + each) for step in (10, 20) for unit in (0, 3) for each in (15.0, 50.0, 85.0)
+    ]
+    figure = pictures.percentiles(pandas.DataFrame(rows, columns=("step", "unit", "percentile", "value")), "fc3")
+    assert [axes.get_title() for axes in figure.axes] == ["unit 0", "unit 3"]
+    lines = figure.axes[1].get_lines()
+    assert [line.get_label() for line in lines] == ["15 %", "50 %", "85 %"]
+    np.testing.assert_array_equal(lines[2].get_xydata(), [[10, 30 + 85], [20, 60 + 85]])
