@@ -14,9 +14,9 @@ crops resized to 180×180, and so on (§2.3). On one size, without a pyramid, an
 
 The larger networks are ``--config.model.name=spp_convnet5``, spp_overfeat5 and spp_overfeat7.
 
-To expect (paper, Table 2, ILSVRC-2012 validation set, ten views, top-1 / top-5 error): 34.60 / 13.64 % (from memory); on one
-size 34.98 / 14.14 %, without a pyramid 35.99 / 14.76 %, with 30 bins 35.06 / 14.04 %; Overfeat-7 on two sizes 29.68 / 10.95 %
-(top-1 from memory). Not run here. Secondary sources have the sizes 480 to 1200 in training: these are for features of
+To expect (paper, Table 2, ILSVRC-2012 validation set, ten views, top-1 / top-5 error): on one size 34.98 / 14.14 %, without a
+pyramid 35.99 / 14.76 %, with 30 bins 35.06 / 14.04 % (§3.1.2); on two sizes both are lower (§3.1.3), for Overfeat-7 29.68 /
+10.95 % (§3.1.3, §3.1.5). Not run here. Secondary sources have the sizes 480 to 1200 in training: these are for features of
 detection; and weights that are saved and loaded between the sizes: it is one network.
 
 Ours: batches of 128, 70 epochs, momentum 0.9, as in Zeiler & Fergus 2013, and weight decay 0.0005 on kernels, as in Krizhevsky

@@ -1,11 +1,12 @@
 """How what a layer puts out is distributed, unit by unit. Ioffe & Szegedy 2015, §4.1, Fig. 1 (b, c)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
+import pandas
 
 from cnnjax import errors
 from cnnjax.analysis.layers import captured, unrolled
@@ -43,3 +44,29 @@ def percentiles(model: nn.Module, variables: Mapping[str, Any], batches: Iterabl
     if not rows:
         raise errors.UserError("there is no batch to take percentiles over")
     return np.percentile(np.concatenate(rows), PERCENTILES, axis=0)
+
+
+def over_training(
+    model: nn.Module, checkpoints: Iterable[tuple[int, Mapping[str, Any]]], batches: Sequence[jax.Array], layer: str
+) -> pandas.DataFrame:
+    """The same at each checkpoint of a run: the curves of Fig. 1 (b, c).
+
+    Args:
+      model: the network.
+      checkpoints: step, and variables at it.
+      batches, layer: see :func:`percentiles`.
+
+    Returns:
+      Columns ``step``, ``unit``, ``percentile`` (15, 50, 85) and ``value``.
+
+    Raises:
+      UserError: see :func:`percentiles`, or there is no checkpoint.
+    """
+    found = {step: percentiles(model, variables, batches, layer) for step, variables in checkpoints}
+    if not found:
+        raise errors.UserError("there is no checkpoint to take percentiles at")
+    values = np.stack([*found.values()])
+    names = ("step", "percentile", "unit")
+    index = pandas.MultiIndex.from_product(([*found], PERCENTILES, range(values.shape[2])), names=names)
+    frame = pandas.DataFrame({"value": values.ravel()}, index).reset_index()
+    return frame[["step", "unit", "percentile", "value"]]

@@ -385,6 +385,29 @@ def lineage(frame: pandas.DataFrame) -> Figure:
     return figure
 
 
+def percentiles(frame: pandas.DataFrame, name: str) -> Figure:
+    """How what units put out is distributed over training. Ioffe & Szegedy 2015, Fig. 1 (b, c).
+
+    Args:
+      frame: of `cnnjax.analysis.percentiles.over_training`, of the units that are to be drawn.
+      name: of the layer.
+    """
+    units = frame["unit"].unique()
+    figure = Figure(figsize=(3.2 * len(units), 3.1), layout="constrained")
+    figure.suptitle(f"{name}: percentiles over images and places")
+    for column, unit in enumerate(units):
+        axes = figure.add_subplot(1, len(units), column + 1)
+        for percentile, one in frame[frame["unit"] == unit].groupby("percentile"):
+            axes.plot(one["step"], one["value"], marker="o", markersize=3, linewidth=1, label=f"{percentile:g} %")
+        axes.set_title(f"unit {unit}", fontsize=9)
+        axes.set_xlabel("step", fontsize=8)
+        axes.grid(alpha=0.3)
+        if not column:
+            axes.set_ylabel("what the unit puts out", fontsize=8)
+            axes.legend(fontsize=7)
+    return figure
+
+
 def _bare(axes: Axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])

@@ -64,6 +64,8 @@ def _export(options: argparse.Namespace, settings: list[str]) -> int:
     if not 0 <= options.index < len(examples.labels):
         raise errors.UserError(f"{options.name} {options.split} has the examples 0 to {len(examples.labels) - 1}")
     picture.write(options.to, examples.images[options.index], examples.white, options.invert)
-    name = examples.class_names[examples.labels[options.index]]
-    process.say(f"{options.to}: example {options.index} of {options.name} {options.split}, class {name}")
+    label = examples.labels[options.index]
+    names = [examples.class_names[each] for each in (label.nonzero()[0] if label.ndim else [label])]
+    classes = f"class{'es' * (len(names) != 1)} {', '.join(names) or 'none'}"
+    process.say(f"{options.to}: example {options.index} of {options.name} {options.split}, {classes}")
     return process.EXIT_OK

@@ -15,6 +15,7 @@ from cnnjax.commands import process
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnnjax.evaluate.evaluation import Evaluation
     from cnnjax.evaluate.subject import Subject
 
 
@@ -55,10 +56,16 @@ def add(command: process.Add) -> None:
         help="compute the statistics of batch normalisation anew, over the training set",
     )
     evaluate.add_argument(
-        "--top", type=arguments.counts, default=(1,), help="errors within so many classes, e.g. 1,5; default: 1"
+        "--top", type=arguments.counts, default=(), help="errors within so many classes, e.g. 1,5; default: 1"
     )
-    evaluate.add_argument("--map", action="store_true", help="mean average precision, over all points and over 11")
-    evaluate.add_argument("--per-class", action="store_true", help="recall and precision of each class")
+    evaluate.add_argument(
+        "--map",
+        action="store_true",
+        help="mean average precision, over all points and over 11; of a set whose images are of several classes always",
+    )
+    evaluate.add_argument(
+        "--per-class", action="store_true", help="recall and precision of each class; with --map average precision"
+    )
     evaluate.add_argument(
         "--confusion", type=arguments.file, metavar="FILE", help="a CSV file: classes by what they are taken for"
     )
@@ -100,9 +107,7 @@ def _evaluate(options: argparse.Namespace, settings: list[str]) -> int:
 
 def _show(options: argparse.Namespace, subjects: list["Subject"], how: dict[str, Any]) -> None:
     """Evaluates by every protocol, and prints what comes out; ``how`` is what else belongs to every number."""
-    import numpy as np
-
-    from cnnjax.evaluate import average_precision, evaluation
+    from cnnjax.evaluate import evaluation
 
     if options.subset:
         counts = [len(each.examples.labels) for each in subjects]
@@ -116,20 +121,7 @@ def _show(options: argparse.Namespace, subjects: list["Subject"], how: dict[str,
     names = next((each.names for each in subjects if each.names), tuple(map(str, range(subjects[0].classes))))
     for protocol in options.protocol:
         found = evaluation.evaluate(subjects, protocol, options.average, options.sides, options.batch)
-        measure = found.measure
-        if (most := max(options.top)) > subjects[0].classes:
-            raise errors.UserError(f"--top {most}: there are {subjects[0].classes} classes")
-        values = measure.values(options.top)
-        if options.map:
-            targets = np.eye(len(names), dtype=bool)[found.labels]
-            for points in average_precision.POINTS:
-                mean = average_precision.mean_average_precision(found.scores, targets, points)
-                values[f"mean average precision ({points} points)"] = mean
-        classes = measure.per_class() if options.per_class else []
-        for each in classes:
-            each["class"] = names[each["class"]]
-        if options.confusion:
-            _write_confusion(options.confusion, names, measure.confusion)
+        values, classes = _values(options, found, names)
         if options.json:
             row = {"runs": list(map(str, options.runs)), **found.how, **how, "values": values}
             process.say(json.dumps({**row, **({"classes": classes} if classes else {})}))
@@ -137,6 +129,33 @@ def _show(options: argparse.Namespace, subjects: list["Subject"], how: dict[str,
             _print(", ".join(map(str, options.runs)), {**found.how, **how}, values, classes)
         for note in found.notes:
             print(f"note: {note}", file=sys.stderr)
+
+
+def _values(
+    options: argparse.Namespace, found: "Evaluation", names: tuple[str, ...]
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """What is asked for by name, and class by class."""
+    from cnnjax.evaluate import average_precision
+
+    values: dict[str, float] = {}
+    classes: list[dict[str, Any]] = [{"class": name} for name in names]
+    several = found.labels.ndim > 1
+    if not several or options.top or options.confusion:
+        measure, top = found.measure, options.top or (1,)
+        if max(top) > len(names):
+            raise errors.UserError(f"--top {max(top)}: there are {len(names)} classes")
+        values |= measure.values(top)
+        classes = [{**each, "class": name} for each, name in zip(measure.per_class(), names, strict=True)]
+        if options.confusion:
+            _write_confusion(options.confusion, names, measure.confusion)
+    if several or options.map:
+        for points in average_precision.POINTS:
+            mean = average_precision.mean_average_precision(found.scores, found.targets, points)
+            values[f"mean average precision ({points} points)"] = mean
+        precisions = average_precision.average_precision(found.scores, found.targets)
+        for each, precision in zip(classes, precisions.tolist(), strict=True):
+            each["average precision"] = precision if precision == precision else None
+    return values, classes if options.per_class else []
 
 
 def _with_population(subject: "Subject") -> "Subject":
@@ -161,9 +180,10 @@ def _print(title: str, how: dict[str, Any], values: dict[str, float], classes: l
         table = Table(*classes[0], **plain)
         for each in classes:
             table.add_row(
-                each["class"],
-                str(each["count"]),
-                *("—" if each[name] is None else f"{each[name]:.4f}" for name in ("recall", "precision")),
+                *(
+                    "—" if value is None else f"{value:.4f}" if type(value) is float else str(value)
+                    for value in each.values()
+                )
             )
         console.print(table)
 

@@ -16,11 +16,15 @@ _BATCH = 128
 _FEW = 64
 """Of them, whose activations and gradients are drawn over training, in :data:`_LAYERS` layers."""
 _LAYERS = 4
+_UNITS = 4
+"""Of the last layer before the classifier, whose percentiles are drawn."""
 
 
 def add(command: process.Add) -> None:
     """Adds the command."""
-    look = command("look", _look, "draw what a run's network has learned: filters, features, occlusion, invariance")
+    look = command(
+        "look", _look, "draw what a run's network has learned: filters, features, occlusion, percentiles ..."
+    )
     look.add_argument("run_folder", type=pathlib.Path, metavar="RUN", help="the folder of a finished run")
     look.add_argument("--to", type=pathlib.Path, default=pathlib.Path("pictures"), help="folder; default: pictures")
     look.add_argument("--layer", default="", help="a tap or module; default: the last one with a map")
@@ -48,7 +52,16 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
     import jax.numpy as jnp
     import numpy as np
 
-    from cnnjax.analysis import deconvnet, features, occlusion, pictures, receptive_field, training
+    from cnnjax.analysis import (
+        deconvnet,
+        features,
+        layers,
+        occlusion,
+        percentiles,
+        pictures,
+        receptive_field,
+        training,
+    )
     from cnnjax.evaluate import subject
 
     model, variables = shown.model, shown.variables
@@ -105,20 +118,25 @@ def _pictures(shown: "Subject", options: argparse.Namespace) -> Any:
         yield "receptive_field", pictures.receptive_field(picture, fields[at], place, influence, at)
 
     states = [(step, then.variables) for step, then in subject.follow(shown.path, every=0.0)]
-    if len(states) > 1:
-        yield "evolution", pictures.evolution(deconvnet.evolution(model, states, batches, layer, channels), layer)
-        steps, followed = [step for step, _ in states], _followed(model, images.shape)
-        few, of = images[:_FEW], jnp.asarray(labels[:_FEW])
-        values = [training.activations(model, then, [few], followed) for _, then in states]
-        slopes = [training.kernel_gradients(model, then, few, of) for _, then in states]
-        for what, each in (("activations", values), ("gradients of kernels", slopes)):
-            by_layer = {name: [one[name] for one in each] for name in followed}
-            yield what.split()[0], pictures.histograms(steps, by_layer, what)
-    else:
+    if len(states) < 2:
         process.say(
             f"nothing over training: {shown.path} has kept {len(states)} checkpoint{'s' * (len(states) != 1)}; "
             "execution.checkpoint.every and execution.checkpoint.keep say which are kept"
         )
+        return
+    yield "evolution", pictures.evolution(deconvnet.evolution(model, states, batches, layer, channels), layer)
+
+    last = layers.layers(model, images.shape)[-2].name
+    curves = percentiles.over_training(model, states, batches, last)
+    yield "percentiles", pictures.percentiles(curves[curves["unit"].isin(range(_UNITS))], last)
+
+    steps, followed = [step for step, _ in states], _followed(model, images.shape)
+    few, of = images[:_FEW], jnp.asarray(labels[:_FEW])
+    values = [training.activations(model, then, [few], followed) for _, then in states]
+    slopes = [training.kernel_gradients(model, then, few, of) for _, then in states]
+    for what, each in (("activations", values), ("gradients of kernels", slopes)):
+        by_layer = {name: [one[name] for one in each] for name in followed}
+        yield what.split()[0], pictures.histograms(steps, by_layer, what)
 
 
 def _followed(model: Any, shape: tuple[int, ...]) -> list[str]:

@@ -30,7 +30,7 @@ class Arrays:
 
     Attributes:
       images: uint8 [N, H, W, C], mapped from a file and read-only.
-      labels: int32 [N], in 0…num_classes-1.
+      labels: int32 [N], in 0…num_classes-1; or, of a set whose images may be of several classes, bool [N, num_classes].
       class_names: one a class.
       white: the largest value of a pixel.
       name, split: as they were asked for.
@@ -47,7 +47,7 @@ class Arrays:
     white: int = 255
 
     def only(self, classes: Sequence[int]) -> "Arrays":
-        """The examples of some classes, which are numbered anew in the order given.
+        """The examples of some classes, which are numbered anew in the order given; of several: of one of them at least.
 
         Raises:
           UserError: a class that the set does not have, or has twice in ``classes``, or fewer than two.
@@ -56,13 +56,18 @@ class Arrays:
             raise UserError(f"dataset.classes names at least two classes, each once, not {tuple(classes)}")
         if odd := [each for each in classes if type(each) is not int or not 0 <= each < self.num_classes]:
             raise UserError(f"{self.name} has no class {odd[0]!r}; they are numbered 0 to {self.num_classes - 1}")
-        new = np.full(self.num_classes, -1, np.int32)
-        new[list(classes)] = np.arange(len(classes))
-        chosen = np.flatnonzero(new[self.labels] >= 0)
+        if self.labels.ndim > 1:
+            labels = self.labels[:, list(classes)]
+            chosen = np.flatnonzero(labels.any(1))
+        else:
+            new = np.full(self.num_classes, -1, np.int32)
+            new[list(classes)] = np.arange(len(classes))
+            labels = new[self.labels]
+            chosen = np.flatnonzero(labels >= 0)
         return replace(
             self,
             images=self.images[chosen],
-            labels=new[self.labels[chosen]],
+            labels=labels[chosen],
             num_classes=len(classes),
             class_names=tuple(self.class_names[each] for each in classes),
             fingerprint=hashlib.sha256(f"{self.fingerprint} {list(classes)}".encode()).hexdigest()[:16],
@@ -223,7 +228,8 @@ def _make_cache(found: Prepared, base: str) -> _Cached:
         images_path.parent.mkdir(exist_ok=True)
         header_path.unlink(missing_ok=True)
         examples = Records(found, base)
-        labels = np.zeros(len(examples), np.int32)
+        several = (len(examples), examples.num_classes)
+        labels = np.zeros(several, bool) if examples.several else np.zeros(len(examples), np.int32)
         with _replacing(images_path) as file:
             for i, (image, label) in enumerate(examples):
                 if i == 0:

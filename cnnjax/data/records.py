@@ -11,17 +11,20 @@ from cnnjax.errors import UserError
 
 
 class Records:
-    """Iterates over (image uint8 [H, W, C], label int) of one split, in the prepared order, without TensorFlow.
+    """Iterates over (image uint8 [H, W, C], label) of one split, in the prepared order, without TensorFlow.
+
+    A label is an int, or, where an example may be of several classes, bool [num_classes].
 
     Images stored as files (PNG, JPEG) are decoded by Pillow: TFDS itself takes OpenCV where that is installed, whose
     JPEG decoder may give other pixels.
 
     Attributes:
+      several: whether an example may be of several classes: the label feature is a sequence of class labels.
       num_classes: of the label feature.
       class_names: one a class; their numbers where the set has no names.
 
     Raises:
-      UserError: the set has no uint8 image and class label, or its files are damaged.
+      UserError: the set has no uint8 image and class label or labels, or its files are damaged.
     """
 
     def __init__(self, found: Prepared, split: str) -> None:
@@ -36,11 +39,13 @@ class Records:
             raise UserError(
                 f"data set {found.name!r} has no image and label, only: {', '.join(sorted(features.keys()))}"
             )
-        image, label = features[self._image], features[self._label]
+        image, asked = features[self._image], features[self._label]
+        self.several = isinstance(asked, tfds.features.Sequence)
+        label = asked.feature if self.several else asked
         if image.np_dtype != np.uint8 or len(image.shape) != 3 or not isinstance(label, tfds.features.ClassLabel):
             raise UserError(
-                f"data set {found.name!r} does not fit: expected a uint8 image [H, W, C] and a class label, found "
-                f"{self._image}: {image!r} and {self._label}: {label!r}"
+                f"data set {found.name!r} does not fit: expected a uint8 image [H, W, C] and a class label or a sequence of "
+                f"them, found {self._image}: {image!r} and {self._label}: {asked!r}"
             )
         self.num_classes = int(label.num_classes)
         self.class_names = [str(name) for name in label.names]
@@ -52,7 +57,7 @@ class Records:
     def __len__(self) -> int:
         return len(self._source)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, int]]:
+    def __iter__(self) -> Iterator[tuple[np.ndarray, int | np.ndarray]]:
         for i in range(len(self)):
             try:
                 example = self._source[i]
@@ -60,7 +65,8 @@ class Records:
                 image = _decode(image, self._channels) if self._is_file else image
             except (OSError, ValueError, RuntimeError, IndexError) as error:
                 raise _damaged(self._found, error) from error
-            yield image, int(example[self._label])
+            label = example[self._label]
+            yield image, np.isin(np.arange(self.num_classes), label) if self.several else int(label)
 
 
 def _opened(found: Prepared) -> Any:

@@ -14,6 +14,7 @@ from cnnjax.evaluate import convolutional, protocols, views
 from cnnjax.evaluate.measure import Measure
 from cnnjax.evaluate.scores import scores, together
 from cnnjax.evaluate.subject import Subject
+from cnnjax.nn import stacking
 from cnnjax.nn.network import Network
 
 _PART = 4096
@@ -26,9 +27,9 @@ class Evaluation:
 
     Attributes:
       how: what belongs to every number: ``protocol``, its ``sides`` where they were given, ``set``, ``split``, ``examples``,
-        ``views`` an image, ``average`` and the number of ``networks``.
+        ``views`` an image, ``average``, the number of ``networks``, and ``weights`` where they are averages over training.
       scores: log-probabilities ``[N, C]``, averaged.
-      labels: ``[N]``.
+      labels: int ``[N]``, or bool ``[N, C]`` of a set whose images may be of several classes.
       notes: lines for the reader.
     """
 
@@ -38,8 +39,22 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     @property
+    def targets(self) -> np.ndarray:
+        """Whether an example is of a class, bool ``[N, C]``."""
+        return self.labels if self.labels.ndim > 1 else np.eye(self.scores.shape[1], dtype=bool)[self.labels]
+
+    @property
     def measure(self) -> Measure:
-        """Of all examples."""
+        """Of all examples.
+
+        Raises:
+          UserError: they may be of several classes.
+        """
+        if self.labels.ndim > 1:
+            raise errors.UserError(
+                f"images of {self.how['set']} may be of several classes: they have average precision, and no error, ranks or "
+                "confusion"
+            )
         parts = (slice(first, first + _PART) for first in range(0, len(self.labels), _PART))
         each = (Measure.of(self.scores[part], self.labels[part]) for part in parts)
         return sum(each, Measure.empty(self.scores.shape[1]))
@@ -88,6 +103,7 @@ def evaluate(
         "views": counts[0] if len({*counts}) == 1 else "/".join(map(str, counts)),
         "average": average,
         "networks": len(subjects),
+        **_weights(subjects),
     }
     return Evaluation(how, special.log_softmax(mean, 1), np.asarray(first.labels), tuple(dict.fromkeys(notes)))
 
@@ -119,6 +135,12 @@ def indices(file: pathlib.Path, count: int) -> np.ndarray:
     return np.array([*found])
 
 
+def _weights(subjects: Sequence[Subject]) -> dict[str, str]:
+    """Which of a training they are, where not all are those of a step."""
+    words = [f"average with decay {each.averaged:g}" if each.averaged else "of a step" for each in subjects]
+    return {"weights": "/".join(dict.fromkeys(words))} if any(each.averaged for each in subjects) else {}
+
+
 def _network(subject: Subject, protocol: protocols.Protocol) -> Subject:
     """The subject with the network that a protocol's views are for."""
     if not any(row.whole for group in protocol.groups for row in group):
@@ -146,3 +168,13 @@ def _check_same(subjects: Sequence[Subject]) -> None:
             raise errors.UserError(
                 f"an ensemble sees the same examples: {one.path} {where[0]}, {other.path} {where[1]}"
             )
+    for first, second in itertools.combinations(subjects, 2):
+        if _same_weights(first, second):
+            raise errors.UserError(
+                f"an ensemble is of different networks: {first.path} and {second.path} have the same weights"
+            )
+
+
+def _same_weights(one: Subject, other: Subject) -> bool:
+    leaves = [stacking.names(each.variables) for each in (one, other)]
+    return leaves[0].keys() == leaves[1].keys() and all(np.array_equal(leaves[0][k], leaves[1][k]) for k in leaves[0])

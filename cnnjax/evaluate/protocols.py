@@ -34,6 +34,11 @@ PROTOCOLS = {
         "four corners and the centre of the middle square, of a side of 256, and mirrored; Krizhevsky et al. 2012, §4.1",
         ((Views((256,), CORNERS_AND_CENTRE, MIDDLE_SQUARE, flip=True),),),
     ),
+    "12crop": Protocol(
+        "10crop and the middle square itself, resized, and mirrored: what 144crop has of one square; Szegedy et al. 2015 and "
+        "2016, who print the number of views only",
+        ((Views((256,), CORNERS_AND_CENTRE, MIDDLE_SQUARE, shrunk=True, flip=True),),),
+    ),
     "144crop": Protocol(
         "four sides × three squares × (four corners, the centre, the square resized), and mirrored; Szegedy et al. 2014",
         ((Views((256, 288, 320, 352), CORNERS_AND_CENTRE, THREE_SQUARES, shrunk=True, flip=True),),),

@@ -37,6 +37,7 @@ class Subject:
       layout: one device.
       train: gives :meth:`trained_on`; ``None`` of a file of weights.
       batch_size: in which it was trained; 0 of a file of weights.
+      averaged: decay of the running average over training that the weights are; 0: they are those of a step.
     """
 
     path: pathlib.Path
@@ -48,6 +49,7 @@ class Subject:
     layout: parallel.Layout
     train: Callable[[], tuple[Classification, data.Arrays]] | None = None
     batch_size: int = 0
+    averaged: float = 0.0
 
     @property
     def classes(self) -> int:
@@ -192,16 +194,16 @@ def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str
     here = {"execution.devices": 1, "execution.parallel": "jit", "execution.accumulate": 1}
     config = configs.override(config, here)
     made = program.Program(config, run=folder.path)
-    settings, trained = config.dataset, config.dataset.name
-    if name not in ("", trained) and not split:
-        raise errors.UserError(f"--set {name} is not the run's own ({trained}): --split says which part of it")
+    settings = config.dataset
+    if name not in ("", settings.name) and not split:
+        raise errors.UserError(f"--set {name} is not the run's own ({settings.name}): --split says which part of it")
 
     def load(split: str) -> data.Arrays:
-        found = data.load(trained, split, config.execution.data_dir)
+        found = data.load(settings.name, split, config.execution.data_dir)
         found = found.only(settings.classes) if settings.classes else found
         return found.resized(settings.side) if settings.side else found
 
-    own = name in ("", trained)
+    own = name in ("", settings.name)
     examples = load(split or settings.test) if own else data.load(name, split, config.execution.data_dir)
     _check(folder.path, made.task.shape[-1], made.classes, len(made.classes), examples)
     task = made.task
@@ -211,10 +213,8 @@ def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str
     def train() -> tuple[Classification, data.Arrays]:
         return made.task, load(settings.train)
 
-    return (
-        Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, train, config.batch_size),
-        made,
-    )
+    trained = (train, config.batch_size, config.optimizer.average)
+    return Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, *trained), made
 
 
 def _of_file(path: pathlib.Path, name: str, split: str) -> Subject:
@@ -225,7 +225,7 @@ def _of_file(path: pathlib.Path, name: str, split: str) -> Subject:
     layout = parallel.layout("jit", 1)
     form = program.conv_form("auto", layout, lambda line: None)
     placed = model.clone(conv_form=form) if hasattr(model, "conv_form") else model
-    return Subject(path, placed, variables, task, record.classes, examples, layout)
+    return Subject(path, placed, variables, task, record.classes, examples, layout, averaged=record.averaged)
 
 
 def _task(path: pathlib.Path, picture: Picture, examples: data.Arrays) -> tuple[Classification, data.Arrays]:

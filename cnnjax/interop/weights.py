@@ -41,6 +41,7 @@ class Record:
       picture: how it wants pictures.
       classes: their names; empty where they are not known.
       origin: where the weights come from, for a reader.
+      averaged: decay of the running average over training that they are; 0: they are those of the last step.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Record:
     picture: Picture
     classes: tuple[str, ...] = ()
     origin: str = ""
+    averaged: float = 0.0
 
     def create(self) -> nn.Module:
         """The network."""

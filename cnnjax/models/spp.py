@@ -6,8 +6,8 @@ Overfeat-5 and -7; 4096, 4096 and a class each on maps of 6×6, or on a spatial 
 (§2.3). Dropout of one half on the two fully connected layers (§3.1.1).
 
 Departures: bins are the floor/ceil ones of the appendix for every size. The order of levels and ZF-5's normalisation within
-a channel are those of the authors' released definition; Table 1 was read from memory for strides and pads of the others:
-their maps (55, 27, 13 and 36, 18) are the paper's.
+a channel are those of the authors' released definition. Pads are those that give the maps of Table 1 (55, 27, 13 and 36, 18),
+as its caption has it.
 """
 
 from cnnjax import errors

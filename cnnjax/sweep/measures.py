@@ -71,17 +71,17 @@ def _percentiles(shown: Subject) -> dict[str, float]:
 
     Of what the last layer before the classifier puts out, before its activation; `cnnjax.analysis.percentiles`.
     """
-    seen = []
-    for _, then in subject.follow(shown.path, every=0.0):
-        batches = [images for images, _ in then.batches(_BATCH)]
-        layer = layers(then.model, batches[0].shape)[-2].name
-        seen.append(percentiles.percentiles(then.model, then.variables, batches, layer))
-    if len(seen) < 2:
+    batches = [images for images, _ in shown.batches(_BATCH)]
+    layer = layers(shown.model, batches[0].shape)[-2].name
+    checkpoints = ((step, then.variables) for step, then in subject.follow(shown.path, every=0.0))
+    found = percentiles.over_training(shown.model, checkpoints, batches, layer)
+    if (kept := found["step"].nunique()) < 2:
         raise errors.UserError(
-            f"{shown.path} has kept {len(seen)} checkpoint{'s' * (len(seen) != 1)}, and what moves is seen between two: "
+            f"{shown.path} has kept {kept} checkpoint{'s' * (kept != 1)}, and what moves is seen between two: "
             "execution.checkpoint.every and execution.checkpoint.keep say which are kept"
         )
-    return {"moved": float(np.ptp(np.stack(seen), axis=0).mean())}
+    ranges = found.groupby(["unit", "percentile"])["value"].agg(np.ptp)
+    return {"moved": float(ranges.mean())}
 
 
 def _error(shown: Subject, protocol: str) -> float:

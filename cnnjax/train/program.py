@@ -96,6 +96,11 @@ class Program:
             sets = {name: each.only(config.dataset.classes) for name, each in sets.items()}
         if config.dataset.side:
             sets = {name: each.resized(config.dataset.side) for name, each in sets.items()}
+        if several := [each.split for each in sets.values() if each.labels.ndim > 1]:
+            raise errors.UserError(
+                f"images of {config.dataset.name} {several[0]} may be of several classes, and a network is trained to tell "
+                "one; `cnnjax evaluate` takes such sets"
+            )
         if config.dataset.wrong_labels:
             sets = {**sets, "train": sets["train"].mislabelled(config.dataset.wrong_labels)}
         self.fingerprints = {name: each.fingerprint for name, each in sets.items()}
@@ -211,6 +216,7 @@ class Program:
             picture,
             self.classes,
             f"trained on {self.config.dataset.name}",
+            self.config.optimizer.average,
         )
 
     def _whitening(self, images: np.ndarray, mean: np.ndarray, scale: float | np.ndarray) -> np.ndarray | None:

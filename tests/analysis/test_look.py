@@ -18,6 +18,7 @@ PICTURES = [
     "invariance",
     "receptive_field",
     "evolution",
+    "percentiles",
     "activations",
     "gradients",
 ]
@@ -160,3 +161,14 @@ def test_histograms_are_shares_by_layer_and_step():
     shares = shown[0].collections[0].get_array().reshape(60, 3)
     assert shares[:20, 0].sum() > 0.9
     assert shares[:45, 2].sum() == 0
+
+
+def test_percentiles_are_drawn_over_steps():
+    rows = [
+        (step, unit, each, step * unit + each) for step in (10, 20) for unit in (0, 3) for each in (15.0, 50.0, 85.0)
+    ]
+    figure = pictures.percentiles(pandas.DataFrame(rows, columns=("step", "unit", "percentile", "value")), "fc3")
+    assert [axes.get_title() for axes in figure.axes] == ["unit 0", "unit 3"]
+    lines = figure.axes[1].get_lines()
+    assert [line.get_label() for line in lines] == ["15 %", "50 %", "85 %"]
+    np.testing.assert_array_equal(lines[2].get_xydata(), [[10, 30 + 85], [20, 60 + 85]])

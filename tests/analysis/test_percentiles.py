@@ -32,6 +32,20 @@ def test_of_a_layer_before_its_activation_whatever_the_batches(perceptron, layer
     np.testing.assert_allclose(found, by_hand, rtol=1e-5, atol=1e-6)
 
 
+def test_over_training_each_checkpoint_has_its_rows(perceptron):
+    model, variables, images = perceptron
+    doubled = jax.tree.map(lambda leaf: 2 * leaf, variables)
+    found = percentiles.over_training(model, [(7, variables), (9, doubled)], [images[:20], images[20:]], "fc1")
+    assert list(found.columns) == ["step", "unit", "percentile", "value"]
+    assert len(found) == 2 * 3 * 5
+    for step, each in ((7, variables), (9, doubled)):
+        table = found[found["step"] == step].pivot(index="percentile", columns="unit", values="value")
+        assert list(table.index) == [15, 50, 85]
+        np.testing.assert_array_equal(table, percentiles.percentiles(model, each, [images], "fc1"))
+    with pytest.raises(errors.UserError, match="no checkpoint"):
+        percentiles.over_training(model, [], [images], "fc1")
+
+
 def test_places_of_a_map_count_as_examples_also_in_scanned_stages():
     model = models.create("resnet_cifar", depth=20, width=4, scan=True, batch_norm=True)
     images = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype(np.float32)

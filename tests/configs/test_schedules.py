@@ -2,7 +2,8 @@
 
 ``schedules.json`` was written by hand, and powers of a factor with `decimal`: recipe → where its numbers are from; how many
 examples its training set has and, with its batch, whole batches an epoch; how many steps the run is; the rate at some of them,
-beside what plateaus make of it; and what is looked at for a plateau, and by what the rate is multiplied then.
+beside what plateaus make of it; and what is looked at for a plateau, and by what the rate is multiplied then. Of ImageNet that
+is all of the paper's training set; where a part of it is set aside to be tested on, epochs have fewer steps.
 """
 
 import json

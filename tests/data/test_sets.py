@@ -10,6 +10,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from cnnjax import cli
 from cnnjax.data import default_data_dir, load, prepare, sets
 from cnnjax.errors import UserError
 
@@ -196,6 +197,54 @@ def test_png_images_are_decoded(tmp_path):
     assert arrays.class_names == ("dark", "light")
     rows = {picture.tobytes(): int(picture.mean() > 127) for picture in pictures}
     assert {image.tobytes(): label for image, label in zip(arrays.images, arrays.labels, strict=True)} == rows
+
+
+class Scenes(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Images of any number of classes."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    labels: tuple = ()
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Tensor(shape=(2, 3, 1), dtype=np.uint8),
+            "label": tfds.features.Sequence(tfds.features.ClassLabel(names=["cat", "dog", "sofa"])),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i, label in enumerate(self.labels):
+            yield i, {"image": np.full((2, 3, 1), i, np.uint8), "label": label}
+
+
+def test_images_of_several_classes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CNNJAX_DATA_DIR", str(tmp_path))
+    builder = Scenes(data_dir=tmp_path, file_format="array_record")
+    builder.labels = (["cat", "sofa"], [], [1], ["sofa", "dog", "cat"])
+    builder.download_and_prepare()
+    for _ in range(2):  # made, and read again
+        found = load("scenes", "train", tmp_path)
+        np.testing.assert_array_equal(found.labels, [[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
+        assert found.labels.dtype == bool
+        assert found.class_names == ("cat", "dog", "sofa")
+    np.testing.assert_array_equal(load("scenes", "train[2:]", tmp_path).labels, [[0, 1, 0], [1, 1, 1]])
+    some = found.only((2, 0))
+    np.testing.assert_array_equal(some.labels, [[1, 1], [1, 1]])
+    np.testing.assert_array_equal(some.images[:, 0, 0, 0], [0, 3])
+    for index, classes in ((0, "classes cat, sofa"), (1, "classes none"), (2, "class dog")):
+        assert cli.main(["data", "export", "scenes", str(index), str(tmp_path / "x.png")]) == 0
+        assert capsys.readouterr().out.strip().endswith(f"example {index} of scenes train, {classes}")
+    recipe = "configs/resnet_cifar_digits.py"
+    words = ["--config.dataset.name=scenes", "--config.dataset.test=train", "--run", str(tmp_path / "run")]
+    assert cli.main(["train", recipe, *words]) == 2
+    assert "images of scenes train may be of several classes, and a network is trained to tell one" in (
+        capsys.readouterr().err
+    )
 
 
 def test_images_of_several_shapes_do_not_fit(tmp_path):

@@ -127,6 +127,25 @@ def test_views_are_averaged_and_groups_half_each(average, linear, test, evaluate
         assert each["sides"] == "10"
 
 
+def test_twelve_crops_are_ten_and_the_square(linear, test, evaluate):
+    """Side 10 of 8×8 windows, not mirrored: corners, centre, and what the image of side 8 was."""
+    images, labels = test
+    larger = np.asarray(jax.image.resize(images.astype(np.float32), (len(images), 10, 10, 1), "linear"), np.float64)
+    places = ((0, 0), (0, 2), (2, 0), (2, 2), (1, 1))
+    seen = [linear(larger[:, top : top + 8, left : left + 8]) for top, left in places] + [linear(images)]
+    mean = np.log(special.softmax(np.stack(seen), -1).mean(0))
+    (found,) = evaluate(linear.path, *ON_DIGITS, "--sides", 10, "--protocol", "12crop")
+    np.testing.assert_allclose(found["values"]["loss"], loss(mean, labels), rtol=1e-5)
+    assert (found["protocol"], found["views"]) == ("12crop", 6)
+
+
+def test_an_ensemble_says_which_weights_are_averages(linear, tmp_path):
+    one, other = (subject.read(each.path, "digits", "test") for each in (linear, Linear(tmp_path / "b.safetensors")))
+    both = [one, dataclasses.replace(other, averaged=0.999)]
+    assert evaluation.evaluate(both, "whole").how["weights"] == "of a step/average with decay 0.999"
+    assert "weights" not in evaluation.evaluate([one, other], "whole").how
+
+
 def test_letters_are_mirrored(linear, test):
     """A set of another name, of which a mirrored image is of its class: the average with the image as it is."""
     images, _ = test
@@ -190,6 +209,34 @@ def test_classes_confusion_and_precision(linear, test, tmp_path, evaluate):
     assert [each["count"] for each in found["classes"]] == np.bincount(labels).tolist()
     precision = sklearn.metrics.average_precision_score(np.eye(10)[labels], special.softmax(scores, 1))
     np.testing.assert_allclose(found["values"]["mean average precision (all points)"], precision, rtol=1e-6)
+
+
+def test_images_of_several_classes(linear, test, tmp_path, evaluate, monkeypatch, capsys):
+    """Their mean average precision is scikit-learn's of the same soft-max, and there is nothing else to say of them."""
+    import sklearn.metrics
+
+    images, labels = test
+    targets = np.eye(10, dtype=bool)[labels] | (RNG.random((len(labels), 10)) < 0.2)
+    targets[:, 3] = False  # of which there is none
+    digits = data.load("digits", "test")
+    scenes = dataclasses.replace(digits, name="scenes", labels=targets)
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name, *rest: scenes if name == "scenes" else load(name, *rest))
+    words = (linear.path, "--set", "scenes", "--split", "test")
+    (found,) = evaluate(*words, "--per-class")
+    probabilities, there = special.softmax(linear(images), 1), [*range(3), *range(4, 10)]
+    each = sklearn.metrics.average_precision_score(targets[:, there], probabilities[:, there], average=None)
+    assert set(found["values"]) == {f"mean average precision ({points} points)" for points in ("all", "11")}
+    np.testing.assert_allclose(found["values"]["mean average precision (all points)"], each.mean(), rtol=1e-6)
+    precisions = [row["average precision"] for row in found["classes"]]
+    np.testing.assert_allclose([precisions[k] for k in there], each, rtol=1e-6)
+    assert precisions[3] is None
+    assert cli.main(["evaluate", *map(str, words), "--per-class"]) == 0
+    assert "mean average precision (11 points)" in capsys.readouterr().out
+    for more in (("--top", "5"), ("--confusion", str(tmp_path / "x.csv"))):
+        assert cli.main(["evaluate", *map(str, words), *more]) == 2
+        assert "images of scenes may be of several classes: they have average precision" in capsys.readouterr().err
+    assert not (tmp_path / "x.csv").exists()
 
 
 def test_a_subset(linear, test, tmp_path, evaluate):
@@ -288,8 +335,12 @@ def test_a_run_with_an_average_is_evaluated_with_it(train, evaluate, capsys):
     folder = train(optimizer__average=0.9)
     capsys.readouterr()
     last = folder.metrics()[-1]["test/loss"]
-    found = [*evaluate(folder.path), *evaluate(folder.path, "--follow")[-1:]]
+    file = ("--set", "digits", "--split", "test")
+    found = [*evaluate(folder.path), *evaluate(folder.path, "--follow")[-1:], *evaluate(folder.weights, *file)]
     np.testing.assert_allclose([each["values"]["loss"] for each in found], last, atol=1e-6)
+    assert [each["weights"] for each in found] == ["average with decay 0.9"] * 3
+    assert cli.main(["evaluate", str(folder.path)]) == 0
+    assert ", networks 1, weights average with decay 0.9 top-1 error" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
@@ -325,6 +376,8 @@ def test_a_run_with_an_average_is_evaluated_with_it(train, evaluate, capsys):
         ),
         (["{linear}", "{linear}", "--follow"], "--follow follows one run"),
         (["{linear}", "--follow"], "there is no run in"),
+        (["{linear}", "{linear}", *ON_DIGITS], "an ensemble is of different networks: "),
+        (["{finished}", "{normalised}", *ON_DIGITS], "/normalised.safetensors have the same weights"),
         (["{linear}", *ON_DIGITS, "--confusion", "x.csv", "--protocol", "whole", "centre"], "give one --protocol"),
         (["{linear}", *ON_DIGITS, "--top", "0"], "numbers from 1 on are written 1,5"),
         (["{linear}", *ON_DIGITS, "--top", "11"], "--top 11: there are 10 classes"),

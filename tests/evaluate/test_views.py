@@ -34,6 +34,15 @@ def test_ten_crops_are_of_the_middle_square():
     assert found == [View((256, 341), start, (224, 224), flip) for start in plain for flip in (False, True)]
 
 
+def test_twelve_crops():
+    """The ten, and of 144 crops the square itself: the one from 42 on, at seven eighths."""
+    found = of("12crop")
+    square = View((224, Fraction(341 * 7, 8)), (0, Fraction(42 * 7, 8)), (224, 224))
+    assert found[::2] == [*of("10crop")[::2], square]
+    assert found[1::2] == [View(each.resized, each.start, each.size, True) for each in found[::2]]
+    assert set(found) < set(of("144crop"))
+
+
 def test_144_crops():
     found = of("144crop")
     assert len(found) == 144

@@ -60,7 +60,9 @@ def test_a_section_says_what_the_file_says(path, scale):
             assert re.match(r"[+−]\d[\d.e+−]* \[[+−].*\].*, n = \d", row[2])
     # Sections that were written before there was a table of arms have none, and name neither seeds nor a processor.
     for headings, *rows in arms:
-        assert re.search(r"`[^`]*` \(jax [^;]+; flax [^;]+; seeds \d[\d, ]*; on [^;]+; machine: [^;]+; cores a run: \d", kept)
+        assert re.search(
+            r"`[^`]*` \(jax [^;]+; flax [^;]+; seeds \d[\d, ]*; on [^;]+; machine: [^;]+; cores a run: \d", kept
+        )
         costs = {arm.name: progress.size(arm) for arm in plan.make(asked, scale, (), (), pathlib.Path("runs")).arms}
         assert headings[:5] == ["arm", "parameters", "MACs", "train error, %", "test error, %"]
         assert [row[0] for row in rows] == [*costs, *asked.scales[scale].ensembles]
