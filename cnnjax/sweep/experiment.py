@@ -184,10 +184,10 @@ class Experiment:
                     f"of a sweep's own files, not {name!r}"
                 )
 
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """What is measured of every trained network, for the claims."""
-        return tuple(dict.fromkeys(filter(None, (measure(claim.metric) for claim in self.claims))))
+    def measures(self, scale: Scale, arm: str) -> tuple[str, ...]:
+        """What is measured of an arm's trained networks, for the claims that it plays a role in."""
+        asked = (claim for claim in self.claims if arm in map(scale.roles.get, claim.contrast))
+        return tuple(dict.fromkeys(filter(None, (measure(claim.metric) for claim in asked))))
 
     @property
     def name(self) -> str:

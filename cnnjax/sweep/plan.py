@@ -210,7 +210,7 @@ def make(
             folder / name,
             tuple(seeds or scale.seeds),
             origin,
-            experiment.measures,
+            experiment.measures(scale, name),
         )
     return Sweep(
         experiment, scale_name, scale, folder, tuple(arms.values()), tuple(seeds), tuple(overrides), tuple(looks)
