@@ -1,8 +1,10 @@
-"""ZF-5 with a spatial pyramid, at an eighth of its width, on digits enlarged to 128×128.
+"""ZF-5 with a spatial pyramid, at an eighth of its width, on digits enlarged to 146×146, of which it sees 128×128.
 
-cnnjax train configs/spp_digits.py --config.model.pyramid=none --run runs/none
+    cnnjax train configs/spp_digits.py --config.model.pyramid=none --run runs/none
+    cnnjax train configs/spp_digits.py --config.task.sizes='(128,103)' --run runs/two-sizes
 
-Ours: rate, batch and duration, and He's initialisation.
+The paper's 224 of 256, and its training on two sizes, 224 and 180, in proportion. Ours: rate, batch and duration, and He's
+initialisation.
 """
 
 import pathlib
@@ -28,7 +30,9 @@ def get_config() -> ml_collections.ConfigDict:
         {
             "duration": "10 epochs",
             "schedule.boundaries": ("5 epochs", "7.5 epochs"),
-            "dataset.side": 128,
+            "dataset.side": 146,
+            "task.pad": 0,
+            "task.crop": 128,
             "optimizer.weight_decay": 5e-4,
             "optimizer.decay_multipliers": (("kernel$", 1.0), ("(scale|bias)$", 0.0)),
             "schedule.learning_rate": 0.01,

@@ -57,6 +57,10 @@ PROTOCOLS = {
         ((_SPP, Views((256,), whole=True, flip=True)),),
     ),
     "full": Protocol("the whole image, of a shorter side of 256; He et al. 2014", ((Views((256,), whole=True),),)),
+    "full_180": Protocol(
+        "the whole image, of a shorter side of 180, the smaller of the two sizes of training; after He et al. 2014, §2.3",
+        ((Views((180,), whole=True),),),
+    ),
     "dense": Protocol(
         "the whole image at the side of training, the head as convolutions, and mirrored; Simonyan & Zisserman 2014, §3.2",
         ((Views(whole=True, flip=True),),),

@@ -74,6 +74,7 @@ def test_96_and_98_views():
 
 def test_views_of_the_whole_image_and_of_its_middle():
     assert of("full") == [View((256, 341), (0, 0), (256, 341))]
+    assert of("full_180") == [View((180, 240), (0, 0), (180, 240))]
     assert of("centre") == [View((256, 341), (16, 58), (224, 224))]
     assert [view.start for view in of("multi_scale")] == [(16, 58), (80, 144), (144, 229)]
     assert of("dense") == [View((256, 341), (0, 0), (256, 341), flip) for flip in (False, True)]

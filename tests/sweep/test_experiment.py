@@ -38,6 +38,19 @@ def test_first_scale_is_the_default() -> None:
         found.scale("larg")
 
 
+def test_an_arm_is_measured_for_the_claims_that_it_plays_a_role_in() -> None:
+    found = make(
+        (
+            Claim("Two is better on the whole image.", "full/error", {"one": 1, "two": -1}),
+            Claim("Two responds.", "responses/deviation", {"two": 1}),
+            Claim("It responds by more than one.", "responses/deviation", {"two": 1}, above=1.0),
+            Claim("One is trained better.", "train/error", {"two": 1, "one": -1}),
+        ),
+        digits=scale(arms={"a": {}, "b": {}, "c": {}}),
+    )
+    assert [found.measures(found.scales["digits"], arm) for arm in "abc"] == [("full",), ("full", "responses"), ()]
+
+
 @pytest.mark.parametrize("roles", [{"one": "a"}, {"one": "a", "two": "c"}])
 def test_claim_about_a_role_that_no_arm_plays(roles: dict[str, str]) -> None:
     claim = Claim("One beats two.", "test/error", {"one": -1, "two": 1})
