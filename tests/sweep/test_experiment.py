@@ -61,17 +61,6 @@ def test_claim_about_a_role_that_no_arm_plays(roles: dict[str, str]) -> None:
         make((claim,), digits=scale(roles=roles))
 
 
-def test_an_arm_is_measured_for_the_claims_about_it() -> None:
-    claims = (
-        Claim("It is so.", "10crop/error_saved", {"two": 1}),
-        Claim("So it is.", "responses/deviation", {"one": 1, "two": -1}),
-        Claim("And so.", "10crop/error", {"two": 1}, above=-1),
-        Claim("And trained.", "test/error", {"one": 1, "two": -1}),
-    )
-    found, shown = make(claims), scale(arms={"a": {}, "b": {}, "c": {}})
-    assert [found.measures(shown, arm) for arm in "abc"] == [("responses",), ("10crop", "responses"), ()]
-
-
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "A", "-a", "a b", ".lock", "a\n", "superseded"])
 def test_arm_that_is_no_folder_name(name: str) -> None:
     with pytest.raises(errors.UserError, match="the name of an arm is a folder name"):
