@@ -88,7 +88,20 @@ BAD: dict[str, tuple[list[object], str]] = {
         ["train", DIGITS, "--config.duration=0 steps"],
         "duration is at least one step, not '0 steps'",
     ),
-    "padding": (["train", DIGITS, "--config.task.pad=-1"], "task.pad is a number of pixels, 0 or more, not -1"),
+    "padding": (
+        ["train", DIGITS, "--config.task.pad=-1"],
+        "task.pad is at least 0 and below the 8 pixels of the images'",
+    ),
+    "padding beyond the image": (["train", DIGITS, "--config.task.pad=8"], "shorter side, not 8"),
+    "sizes without that of evaluation": (
+        ["train", DIGITS, "--config.task.sizes=(3,)"],
+        "task.sizes has the size of evaluation too, which is 8×8, and others beside it; not (3,)",
+    ),
+    "checkpoints that are kept": (["train", DIGITS, "--config.execution.checkpoint.keep=0"], "is at least 1, not 0"),
+    "best step": (
+        ["train", DIGITS, "--config.execution.checkpoint.best=test/eror"],
+        "unknown execution.checkpoint.best 'test/eror'; did you mean test/error",
+    ),
     "epsilon": (["train", DIGITS, "--config.model.bn_epsilon=0"], "bn_epsilon is larger than 0, not 0"),
     "dtype": (["train", DIGITS, "--config.model.dtype=float64"], "dtype float64 wants JAX_ENABLE_X64=1"),
     "pattern": (
@@ -260,6 +273,41 @@ def test_dry_run_makes_nothing(call, tmp_path: pathlib.Path) -> None:
         assert [cell.strip() for cell in line.split("│")][3:5] == ["3", "3"]
         assert "model.width=2" in output
     assert "estimate: " in output
+    assert list(tmp_path.iterdir()) == []
+
+
+REFUSED = {
+    "task.pad=8": "shorter side, not 8",
+    "task.crop=9": "task.crop is at most the 8 pixels",
+    "task.sizes=(3,)": "task.sizes has the size of evaluation too",
+    "task.mean=row": "unknown task.mean 'row'",
+    "duration=0 steps": "duration is at least one step",
+    "schedule.learning_rate=-1": "schedule.learning_rate is at least 0",
+    "schedule.boundaries=('2 weeks',)": "a duration is written",
+    "optimizer.kind=sdg": "unknown optimizer.kind 'sdg'",
+    "optimizer.decay_multipliers=(('kernel$',1),)": "optimizer.decay_multipliers",
+    "evaluation.every=0 epochs": "evaluation.every is at least one step",
+    "execution.accumulate=5": "execution.accumulate = 5 does not divide",
+    "execution.keep=none": "unknown execution.keep 'none'",
+    "execution.steps_per_dispatch=0": "execution.steps_per_dispatch is at least 1",
+    "execution.checkpoint.keep=0": "execution.checkpoint.keep is at least 1",
+    "execution.checkpoint.best=error": "unknown execution.checkpoint.best 'error'",
+    "init.frozen=('conv9',)": "init.frozen: nothing is called 'conv9'",
+    "dataset.wrong_labels=2": "dataset.wrong_labels is a share",
+    "dataset.test=valid": "unknown split 'valid'",
+}
+
+
+@pytest.mark.parametrize("setting", REFUSED)
+def test_a_dry_run_refuses_what_training_does(setting: str, call, tmp_path: pathlib.Path) -> None:
+    code, output, errors = call("run", DEGRADATION, "--dry-run", f"--config.{setting}")
+    assert (code, output) == (2, "")
+    (line,) = errors.splitlines()
+    assert line.startswith("cnnjax: error: arm plain20: ")
+    assert REFUSED[setting] in line
+    code, _, errors = call("train", DIGITS, f"--config.{setting}", "--config.execution.devices=1")
+    assert code == 2
+    assert errors.splitlines()[-1].removeprefix("cnnjax: error: ") == line.partition("arm plain20: ")[2]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,7 +20,9 @@ def add(command: process.Add) -> None:
         help="add seeds until every claim is decided, or there are MAX of them",
     )
     run.add_argument("--workers", type=arguments.count, default=0, help="processes; default: as many as help")
-    run.add_argument("--dry-run", action="store_true", help="show arms, parameters and estimated time only")
+    run.add_argument(
+        "--dry-run", action="store_true", help="check every arm's settings, show parameters and estimated time"
+    )
 
     report = command("report", _report, "write an experiment's report from what has been run")
     _experiment_arguments(report)
@@ -48,7 +50,7 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
     process.leave_devices_to_workers()
     from rich.console import Console
 
-    from cnnjax.sweep import ensembles, experiment, measures, plan, report, runner, summary
+    from cnnjax.sweep import ensembles, experiment, plan, rehearsal, report, runner, summary
     from cnnjax.sweep.verdict import INCONCLUSIVE
     from cnnjax.train.loop import EXIT_INTERRUPTED, Interrupted
 
@@ -66,8 +68,7 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
         given = seeds if most else options.seeds
         sweep = plan.make(asked, options.scale, given, settings, options.runs, looks)
         if options.dry_run:
-            measures.check_claims(asked.claims)
-            console.print(_dry_run(sweep))
+            console.print(rehearsal.table(sweep))
             return process.EXIT_OK
         try:
             failures = runner.run(sweep, options.workers, console)
@@ -87,29 +88,6 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
             more = len(rounds[number]) - len(seeds)
             console.print(f"\nnot decided: {open_claims} of {len(outcome.verdicts)} claims; {more} more seeds\n")
     return process.EXIT_FAILED if failures else process.EXIT_OK
-
-
-def _dry_run(sweep):  # type: ignore[no-untyped-def]
-    from rich.table import Table
-
-    from cnnjax.sweep import progress
-
-    seconds, basis = progress.seconds(sweep)
-    table = Table(title=f"{sweep.experiment.name} · {sweep.scale_name}: what would run", caption=f"estimate: {basis}")
-    for name in ("arm", "parameters", "MACs", "seeds", "to do", "estimated s a run", "settings"):
-        table.add_column(name, justify="right" if name not in ("arm", "settings") else "left", overflow="fold")
-    for arm in sweep.arms:
-        changes = " ".join(f"{key}={value}" for key, value in arm.overrides.items())
-        pending = len(arm.pending())
-        table.add_row(
-            arm.name,
-            *(f"{count:,}" for count in progress.size(arm)),
-            str(len(arm.seeds)),
-            str(pending),
-            f"{seconds[arm.name]:.0f}",
-            changes,
-        )
-    return table
 
 
 def _report(options: argparse.Namespace, settings: list[str]) -> int:

@@ -1,10 +1,12 @@
 """How far a sweep is: read from the folders of its runs, whoever works on them."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
@@ -22,6 +24,7 @@ ASSUMED_FLOPS = 2e10
 
 _UNITS = (("TFLOP/s", 1e12), ("GFLOP/s", 1e9), ("MFLOP/s", 1e6), ("kFLOP/s", 1e3), ("FLOP/s", 1.0))
 _ACTIVE = ("running", "failed", "interrupted", record.UNREADABLE)
+_SHOWN = 8
 _NOTES = 5
 """So many notes are shown below the table; the report has all."""
 
@@ -175,19 +178,22 @@ def _rate(flops: float) -> str:
 
 def _set(arm: Arm) -> tuple[tuple[int, ...], int, int]:
     """Shape of what an arm's network sees of a training image, how many there are, and of how many classes."""
+    found = examples(arm, "train")
+    shape, side = found.images.shape[1:], arm.config.task.crop or arm.config.dataset.side
+    return (side, side, shape[-1]) if side else shape, len(found.labels), found.num_classes
+
+
+def examples(arm: Arm, which: str) -> data.Arrays:
+    """The labels of an arm's training or test set, those of its classes, and a few of the images."""
     asked = arm.config.dataset
-    shape, count, classes = _described(asked.name, asked.train, tuple(asked.classes), arm.config.execution.data_dir)
-    side = arm.config.task.crop or asked.side
-    return (side, side, shape[-1]) if side else shape, count, classes
+    return _examples(asked.name, asked[which], tuple(asked.classes), arm.config.execution.data_dir)
 
 
 @functools.cache
-def _described(
-    name: str, split: str, classes: tuple[int, ...], data_dir: str | None
-) -> tuple[tuple[int, ...], int, int]:
+def _examples(name: str, split: str, classes: tuple[int, ...], data_dir: str | None) -> data.Arrays:
     found = data.load(name, split, data_dir)
     found = found.only(classes) if classes else found
-    return found.images.shape[1:], len(found.images), found.num_classes
+    return dataclasses.replace(found, images=np.array(found.images[:_SHOWN]))
 
 
 @functools.cache

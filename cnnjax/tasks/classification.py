@@ -71,8 +71,6 @@ class Classification:
             raise errors.UserError(f"task.label_smoothing is at least 0 and below 1, not {self.label_smoothing}")
         if not 0 <= self.auxiliary_weight < np.inf:
             raise errors.UserError(f"task.auxiliary_weight is at least 0, not {self.auxiliary_weight}")
-        if self.pad < 0:
-            raise errors.UserError(f"task.pad is a number of pixels, 0 or more, not {self.pad}")
         if not 0 <= self.photometric < 1:
             raise errors.UserError(f"task.photometric is at least 0 and below 1, not {self.photometric}")
         if (self.contrast or self.whitening is not None) and self.crop:
@@ -80,6 +78,10 @@ class Classification:
         if (self.contrast or self.whitening is not None) and self.colours is not None:
             raise errors.UserError("task.colour is a shift of pixels: it wants no task.contrast and no task.whiten")
         least = min(np.shape(self.mean)[:2])
+        if not 0 <= self.pad < least:
+            raise errors.UserError(
+                f"task.pad is at least 0 and below the {least} pixels of the images' shorter side, not {self.pad}"
+            )
         if not 0 <= self.crop <= least and not (self.jitter or self.area):
             raise errors.UserError(
                 f"task.crop is at most the {least} pixels of the images' shorter side, not {self.crop}"

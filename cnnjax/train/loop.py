@@ -11,7 +11,7 @@ import jax
 from cnnjax import config as configs
 from cnnjax import errors
 from cnnjax.interop import weights
-from cnnjax.tasks.classification import RUNNING
+from cnnjax.tasks.classification import EVALUATED, RUNNING
 from cnnjax.train import environment, progress
 from cnnjax.train.checkpoint import Checkpoints
 from cnnjax.train.program import Program
@@ -70,7 +70,7 @@ def train(
       show: is told how far the run is.
 
     Raises:
-      UserError: the folder is in use, or holds another run, or another model's checkpoints.
+      UserError: see :func:`check`; or the folder is in use, or holds another run, or another model's checkpoints.
       Interrupted: it was told to stop; a checkpoint has been saved.
     """
 
@@ -85,6 +85,7 @@ def train(
     def notes() -> list[str]:
         return list(dict.fromkeys([*folder.status().get("notes", []), *program.notes, *said]))
 
+    check(program, config)
     with folder.locked():
         described = {
             **environment.describe(config),
@@ -109,6 +110,16 @@ def train(
             )
             raise
         return folder.status()
+
+
+def check(program: Program, config: configs.ConfigDict) -> None:
+    """Raises a `UserError` where training would refuse settings that its program has nothing to do with."""
+    _plan(program, config)
+    kept = config.execution.checkpoint
+    if kept.keep < 1:
+        raise errors.UserError(f"execution.checkpoint.keep is at least 1, not {kept.keep}")
+    if kept.best not in EVALUATED:
+        raise errors.unknown("execution.checkpoint.best", kept.best, EVALUATED)
 
 
 def _train(

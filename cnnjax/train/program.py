@@ -356,9 +356,15 @@ class Program:
     def _check_sizes(self) -> None:
         """Raises a `UserError` where a network cannot be trained on images of several sizes."""
         shapes = jax.tree.map(lambda leaf: leaf.shape, self.abstract.params)
-        for size in self.config.task.sizes:
+        sizes, own = self.config.task.sizes, self.task.shape[:2]
+        for size in sizes:
             if type(size) is not int or size < 1:
                 raise errors.UserError(f"task.sizes are numbers of pixels, not {size!r}")
+        if sizes and own not in [(size, size) for size in sizes]:
+            raise errors.UserError(
+                f"task.sizes has the size of evaluation too, which is {own[0]}×{own[1]}, and others beside it; not {sizes}"
+            )
+        for size in sizes:
             images = jax.ShapeDtypeStruct((1, size, size, self.task.shape[-1]), jnp.float32)
             found = jax.eval_shape(self.model.init, jax.random.key(0), images)["params"]
             if jax.tree.map(lambda leaf: leaf.shape, found) != shapes:

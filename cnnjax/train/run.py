@@ -17,7 +17,6 @@ import filelock
 from cnnjax import config as configs
 from cnnjax import errors, files
 from cnnjax.interop import weights
-from cnnjax.tasks.classification import EVALUATED
 
 EXACT = (
     "packages",
@@ -69,11 +68,8 @@ class RunFolder:
         """Writes ``run.json``, or checks that the folder is this run's.
 
         Raises:
-          UserError: the folder holds another run, or something else; or the best step is asked for by a metric that a run
-            does not have.
+          UserError: the folder holds another run, or something else.
         """
-        if config.execution.checkpoint.best not in EVALUATED:
-            raise errors.unknown("execution.checkpoint.best", config.execution.checkpoint.best, EVALUATED)
         file = self.path / "run.json"
         if not file.exists():
             if any(self.path.glob("[!.]*")):

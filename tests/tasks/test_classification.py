@@ -206,9 +206,11 @@ def test_the_metric_of_batches_is_that_of_all(example):
     assert task.compute(total) == pytest.approx(whole, rel=1e-6)
 
 
-def test_negative_padding():
-    with pytest.raises(errors.UserError, match=r"task\.pad is a number of pixels, 0 or more, not -1"):
-        Classification(np.zeros((8, 8, 3)), 1.0, pad=-1)
+@pytest.mark.parametrize("pad", [-1, 8, 99])
+def test_padding_that_is_none_or_leaves_nothing_of_an_image(pad):
+    with pytest.raises(errors.UserError, match=rf"task\.pad is at least 0 and below the 8 pixels of .*, not {pad}"):
+        Classification(np.zeros((8, 9, 3)), 1.0, pad=pad)
+    Classification(np.zeros((8, 9, 3)), 1.0, pad=7)
 
 
 def wide(**settings):

@@ -185,15 +185,6 @@ def test_record_with_a_field_that_is_wrong(wrong: dict[str, Any], folder: RunFol
     assert file.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("metric", "offer"), [("test/eror", "test/error"), ("error", "test/error"), ("accuracy", "test/loss")]
-)
-def test_best_by_a_metric_that_no_run_has(metric: str, offer: str, folder: RunFolder, tiny) -> None:
-    with pytest.raises(errors.UserError, match=f"unknown execution.checkpoint.best '{metric}'; .*{offer}"):
-        folder.open(configs.override(tiny, {"execution.checkpoint.best": metric}), ENVIRONMENT, pytest.fail)
-    assert not folder.path.exists()
-
-
 def test_cut_removes_what_comes_after_a_step(folder: RunFolder) -> None:
     folder.path.mkdir()
     for step in (5, 10, 15):
