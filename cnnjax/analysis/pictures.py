@@ -290,7 +290,7 @@ def histograms(steps: Sequence[int], values: Mapping[str, Sequence[np.ndarray]],
         edges = np.linspace(low, high if high > low else low + 1, 61)
         # What is beyond the ends belongs to the last bins.
         shares = np.stack([np.histogram(np.clip(one, low, edges[-1]), edges)[0] / np.size(one) for one in each], 1)
-        axes = figure.add_subplot(1, len(values), place + 1)
+        axes = figure.add_subplot(1, len(values), place + 1, facecolor="black")  # of bins without a value
         drawn = axes.pcolormesh(np.arange(len(each) + 1) - 0.5, edges, shares, cmap="magma", norm=LogNorm(1e-4, 1))
         axes.plot(np.arange(len(each)), [np.median(one) for one in each], color="white", marker=".", label="median")
         axes.set_xticks(
