@@ -270,7 +270,7 @@ def test_dry_run_makes_nothing(call, tmp_path: pathlib.Path) -> None:
     assert (code, errors) == (0, "")
     for arm in ("plain20", "plain56", "residual20", "residual56"):
         (line,) = [line for line in output.splitlines() if f" {arm} " in line]
-        assert [cell.strip() for cell in line.split("│")][3:5] == ["3", "3"]
+        assert [cell.strip() for cell in line.split("│")][4:6] == ["3", "3"]
         assert "model.width=2" in output
     assert "estimate: " in output
     assert list(tmp_path.iterdir()) == []

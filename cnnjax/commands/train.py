@@ -58,8 +58,7 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
     )
     with compiler.keeping_programs(base, process.say), signals.noted() as stopped:
         program = Program(base, process.say, run=runs[0][0])
-        name, fields = program.network
-        macs = cost.forward(models.create(name, **fields), (1, *program.task.shape))
+        macs = None
         for path, config in runs:
             if stopped():
                 return loop.EXIT_INTERRUPTED
@@ -69,6 +68,9 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
             except loop.Interrupted as interrupted:
                 process.say(str(interrupted))
                 return loop.EXIT_INTERRUPTED
+            macs = macs or cost.forward(
+                models.create(program.network[0], **program.network[1]), (1, *program.task.shape)
+            )
             RunFolder(path).set_status(macs=macs)
             process.say(_result(path, status))
             for line in measures.complete(path, options.measure):

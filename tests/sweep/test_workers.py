@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +58,8 @@ def test_command_line_says_every_setting(overrides: dict[str, Any], arm, monkeyp
         return {"outcome": "completed", "step": 1, "summary": {}}
 
     monkeypatch.setattr(loop, "train", train)
-    monkeypatch.setattr("cnnjax.train.program.Program", lambda config, say, run: None)
+    small = types.SimpleNamespace(network=("lenet_cifar", {}), task=types.SimpleNamespace(shape=(32, 32, 3)))
+    monkeypatch.setattr("cnnjax.train.program.Program", lambda config, say, run: small)
     monkeypatch.setattr(process, "stop_as_interrupt", lambda: None)
     made = arm(**overrides)
     assert cli.main(workers.command_line(made, (3, 5))) == 0
