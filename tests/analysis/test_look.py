@@ -133,3 +133,7 @@ def test_windows_are_drawn_whole():
     dots, cross = figure.axes[0].lines
     assert sorted(set(dots.get_xdata())) == sorted(set(dots.get_ydata())) == [0.5, 4.5, 8.5]
     assert (*cross.get_xdata(), *cross.get_ydata()) == (8.5, 0.5)
+    many = Axis(size=3, stride=1, start=-1, places=32)
+    crowded = pictures.receptive_field(np.zeros((32, 32, 1)), Field(many, many), (0, 2), np.zeros((32, 32)), "conv1")
+    (cross,) = crowded.axes[0].lines  # 1,024 dots would hide the image
+    assert (*cross.get_xdata(), *cross.get_ydata()) == (2, 0)
