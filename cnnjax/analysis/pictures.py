@@ -24,8 +24,12 @@ from cnnjax.analysis.receptive_field import Field
 _SIGNED, _MARK = "RdBu_r", "#d55e00"
 _LABEL, _TITLE = 8, 9
 """Points of letters: of axes, and of titles."""
+<<<<<<< HEAD
 _AREA = 6.0
 """Points² for a million parameters."""
+=======
+_DOTS = 400
+>>>>>>> 98bf1c2f362852f4ebd7153053f9123da3d7f8ac
 
 
 def filters(kernel: np.ndarray, found: Filters, name: str) -> Figure:
@@ -199,7 +203,9 @@ def invariance(frames: Mapping[str, pandas.DataFrame], labels: Sequence[str] = (
 def receptive_field(
     image: np.ndarray, field: Field, place: tuple[int, int], influence: np.ndarray, name: str
 ) -> Figure:
-    """The window of a feature on an image, and how strongly each pixel moves it; dots are the middles of all places' windows.
+    """The window of a feature on an image, and how strongly each pixel moves it.
+
+    A cross is the middle of the window; dots are the middles of all windows, where they leave something to see of the image.
 
     Args:
       image: ``[H, W, C]``.
@@ -218,7 +224,8 @@ def receptive_field(
         axes = figure.add_subplot(1, 2, number + 1)
         if number == 0:
             _image(axes, image)
-            axes.plot(np.tile(columns, len(rows)), np.repeat(rows, len(columns)), ".", color=_MARK, markersize=2)
+            if len(rows) * len(columns) <= _DOTS:
+                axes.plot(np.tile(columns, len(rows)), np.repeat(rows, len(columns)), ".", color=_MARK, markersize=2)
             axes.plot(columns[place[1]], rows[place[0]], "x", color=_MARK, markersize=7)
         else:
             _bar(axes, axes.imshow(influence, cmap="magma"))
