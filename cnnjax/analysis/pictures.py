@@ -24,12 +24,10 @@ from cnnjax.analysis.receptive_field import Field
 _SIGNED, _MARK = "RdBu_r", "#d55e00"
 _LABEL, _TITLE = 8, 9
 """Points of letters: of axes, and of titles."""
-<<<<<<< HEAD
 _AREA = 6.0
 """Points² for a million parameters."""
-=======
 _DOTS = 400
->>>>>>> 98bf1c2f362852f4ebd7153053f9123da3d7f8ac
+"""Features at most whose centres are all drawn: more would hide the image."""
 
 
 def filters(kernel: np.ndarray, found: Filters, name: str) -> Figure:

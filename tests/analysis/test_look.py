@@ -145,7 +145,10 @@ def test_windows_are_drawn_whole():
     dots, cross = figure.axes[0].lines
     assert sorted(set(dots.get_xdata())) == sorted(set(dots.get_ydata())) == [0.5, 4.5, 8.5]
     assert (*cross.get_xdata(), *cross.get_ydata()) == (8.5, 0.5)
-<<<<<<< HEAD
+    many = Axis(size=3, stride=1, start=-1, places=32)
+    crowded = pictures.receptive_field(np.zeros((32, 32, 1)), Field(many, many), (0, 2), np.zeros((32, 32)), "conv1")
+    (cross,) = crowded.axes[0].lines  # 1,024 dots would hide the image
+    assert (*cross.get_xdata(), *cross.get_ydata()) == (2, 0)
 
 
 def test_histograms_are_shares_by_layer_and_step():
@@ -173,9 +176,3 @@ def test_percentiles_are_drawn_over_steps():
     lines = figure.axes[1].get_lines()
     assert [line.get_label() for line in lines] == ["15 %", "50 %", "85 %"]
     np.testing.assert_array_equal(lines[2].get_xydata(), [[10, 30 + 85], [20, 60 + 85]])
-=======
-    many = Axis(size=3, stride=1, start=-1, places=32)
-    crowded = pictures.receptive_field(np.zeros((32, 32, 1)), Field(many, many), (0, 2), np.zeros((32, 32)), "conv1")
-    (cross,) = crowded.axes[0].lines  # 1,024 dots would hide the image
-    assert (*cross.get_xdata(), *cross.get_ydata()) == (2, 0)
->>>>>>> 98bf1c2f362852f4ebd7153053f9123da3d7f8ac
