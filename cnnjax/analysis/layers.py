@@ -58,12 +58,12 @@ def layers(model: nn.Module, input_shape: Sequence[int]) -> list[Layer]:
 
 
 def unrolled(model: nn.Module, variables: Mapping[str, Any]) -> tuple[nn.Module, Mapping[str, Any]]:
-    """The same network without scans, and with convolutions that are only that in its program.
+    """The same network without scans and rematerialisation, and with convolutions that are only that in its program.
 
     Only then its layers are in order, since what leaves a scan is sorted by name, and can be read from the program: a run's
     network may call a library instead.
     """
-    changed: dict[str, Any] = {"scan": False, "conv_form": "canonical"}
+    changed: dict[str, Any] = {"scan": False, "keep": "all", "conv_form": "canonical"}
     model = model.clone(**{name: value for name, value in changed.items() if hasattr(model, name)})
     return model, stacking.unstack(dict(variables)) if hasattr(model, "scan") else variables
 

@@ -191,3 +191,16 @@ def test_what_cannot_be_projected(network):
     ):
         with pytest.raises(errors.UserError, match=message):
             deconvnet.project(model, variables, images, *arguments)
+
+
+def test_what_training_keeps_changes_no_projection():
+    """Blocks that are computed again in the backward pass are programs within the program: their rectifiers count too."""
+    images = jax.random.normal(jax.random.key(1), (1, 8, 8, 1))
+    found = []
+    for keep in ("all", "convolutions", "blocks"):
+        model = models.create("resnet_cifar", depth=8, width=4, keep=keep)
+        variables = model.init(jax.random.key(0), images)
+        found.append(deconvnet.project(model, variables, images, "stage3", 0)[0])
+    assert np.ptp(found[0]) > 0
+    for each in found[1:]:
+        np.testing.assert_allclose(each, found[0], rtol=1e-5, atol=1e-6)
