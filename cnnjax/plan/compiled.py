@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,14 +110,12 @@ def compiled(
     """
     asked = {"config": config.to_dict(), "topology": topology.text, "largest": largest, "thorough": thorough}
     say(f"compiling for {topology.text} …")
-    stack = topology.chip.stack if topology.chip else 0
     process = subprocess.run(
-        [sys.executable, "-m", "cnnjax.plan.worker"],
+        [*_widened(topology.chip.stack if topology.chip else 0), sys.executable, "-m", "cnnjax.plan.worker"],
         input=json.dumps(asked),
         env={**os.environ, **topology.environment()},
         capture_output=True,
         text=True,
-        preexec_fn=(lambda: _widen(stack)) if stack else None,
     )
     found = next((line for line in reversed(process.stdout.splitlines()) if line.startswith("{")), "")
     if process.returncode or not found:
@@ -133,9 +130,9 @@ def compiled(
     return _answer(answer)
 
 
-def _widen(stack: int) -> None:
-    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    resource.setrlimit(resource.RLIMIT_STACK, (stack if hard < 0 else min(stack, hard), hard))
+def _widened(stack: int) -> list[str]:
+    """What starts a command with so many bytes of stack, if the system allows it: threads too take the limit of the start."""
+    return ["sh", "-c", f'ulimit -s {stack // 1024} 2>/dev/null; exec "$0" "$@"'] if stack else []
 
 
 def _answer(found: dict[str, Any]) -> Answer:
