@@ -66,8 +66,8 @@ def test_of_an_experiment(plan, tmp_path):
     file = tmp_path / "question.py"
     file.write_text(
         "from cnnjax.sweep.experiment import Claim, Experiment, Scale\n"
-        f"scale = Scale(config={str(DIGITS)!r}, seeds=(0, 1, 2), overrides={SETTINGS!r}, roles={{'one': 'one', 'other': 'other'}},\n"
-        "    arms={'one': {'model.width': 2}, 'other': {}})\n"
+        f"scale = Scale(config={str(DIGITS)!r}, seeds=(0, 1, 2), overrides={SETTINGS!r},\n"
+        "    roles={'one': 'one', 'other': 'other'}, arms={'one': {'model.width': 2}, 'other': {}})\n"
         "claim = Claim('It is.', 'test/error', {'one': 1, 'other': -1})\n"
         "experiment = Experiment('Is it?', 'none', {'digits': scale}, (claim,))\n"
     )
