@@ -47,7 +47,7 @@ def _plan(options: argparse.Namespace, settings: list[str]) -> int:
             raise errors.UserError(f"--scale is of an experiment, and {options.file} is none")
         config = configs.load(options.file)
         config = configs.override(config, configs.parse(config, settings))
-        made = report.make(config, place, compiled.compiled(config, place, True, options.thorough, say))
+        made = report.make(config, place, compiled.ask(config, place, True, options.thorough, say))
         found, views, text = report.facts(made), report.tables(made), report.markdown(made)
     if options.markdown:
         before = options.markdown.read_text() if options.markdown.exists() else ""

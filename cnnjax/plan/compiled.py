@@ -89,7 +89,7 @@ class Answer:
         return max(0, min(count, self.examples) // self.unit * self.unit)
 
 
-def compiled(
+def ask(
     config: configs.ConfigDict,
     topology: Topology,
     largest: bool = True,

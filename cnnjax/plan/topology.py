@@ -100,17 +100,13 @@ class Topology:
         # Never the devices that may be here, and for TPUs no question to a host that has some.
         flags = f"--xla_force_host_platform_device_count={self.chips}" if self.platform == "cpu" else ""
         asked = " ".join(filter(None, (os.environ.get("XLA_FLAGS", ""), flags)))
-        fixed = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": asked}
+        # A cache of programs would take those for other devices, and could not read them again.
+        fixed = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": asked, "JAX_ENABLE_COMPILATION_CACHE": "false"}
         if self.platform != "tpu":
             return fixed
-        host = {"TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost"}
-        return {
-            **fixed,
-            **host,
-            "TPU_SKIP_MDS_QUERY": "1",
-            "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-            "TPU_STDERR_LOG_LEVEL": "3",
-        }
+        host = {"TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_SKIP_MDS_QUERY": "1"}
+        quiet = {"TPU_STDERR_LOG_LEVEL": "3", "TPU_LOG_DIR": "disabled"}
+        return {**fixed, **host, **quiet, "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
 
     def devices(self) -> list[Any]:
         """The devices, in a process with its :meth:`environment`.

@@ -113,8 +113,8 @@ def _compiled(program: Program, batch: int, train: Arrays, options: dict[str, An
         "label": jax.ShapeDtypeStruct((batch,), jnp.int32),
         "index": jax.ShapeDtypeStruct((batch,), jnp.int32),
     }
-    state = layout.abstract(program.abstract) if layout.mapping == "jit" else program.abstract
-    lowered = layout.compile_step(program.step).lower(state, layout.share(arrays))
+    state, scale = layout.abstract((program.abstract, jax.ShapeDtypeStruct((), jnp.float32)))
+    lowered = layout.compile_step(program.step).lower(state, layout.share(arrays), scale)
     start = time.monotonic()
     try:
         made = lowered.compile(options)

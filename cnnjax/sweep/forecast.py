@@ -39,7 +39,7 @@ def make(sweep: Sweep, topology: Topology, thorough: bool, say: Callable[[str], 
     Args:
       sweep: the experiment.
       topology: the devices.
-      thorough: see :func:`cnnjax.plan.compiled.compiled`.
+      thorough: see :func:`cnnjax.plan.compiled.ask`.
       say: takes one line for the user.
 
     Raises:
@@ -53,7 +53,7 @@ def _plan(arm: Arm, topology: Topology, thorough: bool, say: Callable[[str], Non
         return None
     config = configs.override(arm.config, rehearsal.ALONE if arm.source else {})
     try:
-        answer = compiled.compiled(config, topology, False, thorough, lambda line: say(f"{arm.name}: {line}"))
+        answer = compiled.ask(config, topology, False, thorough, lambda line: say(f"{arm.name}: {line}"))
         return report.make(config, topology, answer)
     except errors.UserError as error:
         raise errors.UserError(f"arm {arm.name}: {error}") from None

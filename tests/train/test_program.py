@@ -114,7 +114,7 @@ def test_a_step_on_a_batch_that_is_fed_is_that_on_the_resident_set(program: Prog
     arrays = {name: np.asarray(each) for name, each in program._data["train"].items()}
     order = pipeline.permutation(begun.rng, epoch, len(arrays["label"]))
     index = np.asarray(pipeline.batch_indices(order, first, program.config.batch_size))
-    fed, new = program.layout.compile_step(program.step)(begun, pipeline.take(arrays, index))
+    fed, new = program.layout.compile_step(program.step)(begun, pipeline.take(arrays, index), np.float32(1))
     for one, other in zip(numbers_of(resident), numbers_of(fed), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
     assert float(new["count"]) == program.config.batch_size
