@@ -98,7 +98,7 @@ def test_what_a_user_can_get_wrong(plan, words, message):
 
 
 COLLECTIVES = {0: 18, 16: 1}
-"""Examples a group (0: the whole batch) → all-reduces in the step of ResNet-8 compiled, quickly, for eight chips of a TPU v5e by
+"""Examples a group (0: the whole batch) → all-reduces in the step of ResNet-8, compiled quickly for eight chips of a TPU v5e by
 libtpu 0.0.42.1: two of each of seven normalisations over the whole batch, and four for loss and gradients; where groups lie
 within a device, one for all of these."""
 
