@@ -17,8 +17,8 @@ _TITLE = """# Plans
 
 Trainings compiled ahead of time for devices that are not here. Each section is what the command in its title says, with
 `--markdown` and this file. Memory, operations, bytes and collectives are the compiler's, of one device in one step, of programs
-that are not optimised as thoroughly as for training (`--thorough`). Times are bounds, of what these programs compute, read and send
-at the chip's published peaks, and not forecasts.
+that are optimised less than for training, unless the command says `--thorough`. Times are bounds: what these programs compute,
+read and send, at the chip's published peaks. They are no forecasts.
 """
 
 

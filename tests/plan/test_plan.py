@@ -123,7 +123,7 @@ def test_on_a_tpu(plan, group):
 def test_what_does_not_fit_on_a_tpu(plan):
     words = (
         "--config.model.depth=8",
-        "--config.model.width=64",
+        "--config.model.width=128",
         "--config.batch_size=48000",
         "--config.evaluation.batch_size=1024",
     )
