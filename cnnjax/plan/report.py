@@ -11,7 +11,7 @@ from cnnjax import errors
 from cnnjax.plan import published
 from cnnjax.plan.compiled import Answer, Compiled
 from cnnjax.plan.roofline import Roofline, roofline
-from cnnjax.plan.topology import GIB, Topology
+from cnnjax.plan.topology import Topology
 
 _TITLE = """# Plans
 
@@ -74,8 +74,8 @@ def make(config: configs.ConfigDict, topology: Topology, answer: Answer) -> Plan
     largest = answer.largest()
     hint = f"; about {largest:,} would fit, {_line(answer)}" if largest else ""
     raise errors.UserError(
-        f"batch_size = {step.batch:,} does not fit: a device of {topology.text} has {_gib(limit)}, and the step takes "
-        f"{_gib(step.total)}, {_gib(step.total - limit)} more{hint}"
+        f"batch_size = {step.batch:,} does not fit: a device of {topology.text} has {_memory(limit)}, and the step takes "
+        f"{_memory(step.total)}, {_memory(step.total - limit)} more{hint}"
     )
 
 
@@ -125,11 +125,11 @@ def rows(plan: Plan) -> list[tuple[str, str]]:
         ("network", f"{answer.network}, {answer.parameters:,} parameters, {plan.dtype}"),
         ("devices", f"{answer.devices} on {_counted(chips, 'chip')}"),
         ("batch", f"{step.batch:,}, {step.batch / answer.devices:g} a device"),
-        ("memory of a device", f"{_gib(step.total)} of {_gib(answer.limit)}"),
-        ("of which", ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())),
+        ("memory of a device", f"{_memory(step.total)} of {_memory(answer.limit)}"),
+        ("of which", ", ".join(f"{name} {_memory(size)}" for name, size in parts.items())),
         (
             "training set, whole",
-            f"{_gib(answer.resident)} more, which {'fits' if fits else 'does not fit: it has to be streamed'}",
+            f"{_memory(answer.resident)} more, which {'fits' if fits else 'does not fit: it has to be streamed'}",
         ),
     ]
     if largest := answer.largest():
@@ -137,8 +137,11 @@ def rows(plan: Plan) -> list[tuple[str, str]]:
     if step.flops is not None and step.size is not None:
         share = step.batch / answer.devices
         found += [
-            ("operations of a step", f"{step.flops / 1e9:,.1f} GFLOP, {step.flops / share / 1e9:,.2f} an image"),
-            ("bytes of a step", f"{step.size / 1e9:,.2f} GB, {step.size / share / 1e6:,.1f} MB an image"),
+            (
+                "operations of a step",
+                f"{_decimal(step.flops, 'FLOP')}, {_decimal(step.flops / share, 'FLOP')} an image",
+            ),
+            ("bytes of a step", f"{_decimal(step.size, 'B')}, {_decimal(step.size / share, 'B')} an image"),
         ]
     if bound:
         each = f"compute {_ms(bound.compute)}, memory {_ms(bound.memory)}, links {_ms(bound.link)}"
@@ -224,8 +227,18 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _gib(size: float) -> str:
-    return f"{size / GIB:,.2f} GiB"
+def _memory(size: float) -> str:
+    return _scaled(size, 1024, ("B", "KiB", "MiB", "GiB"))
+
+
+def _decimal(number: float, unit: str) -> str:
+    return _scaled(number, 1000, (unit, f"k{unit}", f"M{unit}", f"G{unit}"))
+
+
+def _scaled(number: float, base: int, units: Sequence[str]) -> str:
+    """In the largest unit of which it is one at least."""
+    power = next((power for power in range(len(units) - 1, 0, -1) if number >= base**power), 0)
+    return f"{number / base**power:,.2f} {units[power]}" if power else f"{number:,.0f} {units[0]}"
 
 
 def _ms(seconds: float) -> str:

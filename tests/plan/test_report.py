@@ -105,3 +105,11 @@ def test_markdown_has_every_row_and_collective():
     text = report.markdown(plan)
     assert all(f"| {what} | {value} |" in text for what, value in report.rows(plan))
     assert "| all-reduce | f32 | 8 | 2 | 100.00 | 175.00 |" in text
+
+
+def test_small_numbers_have_small_units():
+    small = dataclasses.replace(STEP, arguments=4608, temporary=19_337_728, results=12, flops=13.9e6, size=400.0)
+    shown = dict(report.rows(report.make(CONFIG, V3, dataclasses.replace(ANSWER, steps=(small,)))))
+    assert shown["of which"] == "arguments 4.50 KiB, results 12 B, in between 18.44 MiB, program 0 B"
+    assert shown["operations of a step"] == "13.90 MFLOP, 868.75 kFLOP an image"
+    assert shown["bytes of a step"] == "400 B, 25 B an image"
