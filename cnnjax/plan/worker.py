@@ -5,6 +5,7 @@ things that change what a compiler can count, and not what is computed: stages a
 loop once, and convolutions on a CPU are XLA's, since it does not see into a library's.
 """
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -64,8 +65,8 @@ def _answer(asked: dict[str, Any]) -> Answer:
     steps = [_compiled(program, config.batch_size, sets["train"], options)]
     unit = _unit(config, len(layout.devices))
     if asked["largest"] and (other := other_batch(steps[0], unit, limit)):
-        program_of_other = _program(config, other, sets, layout, [])
-        steps.append(_compiled(program_of_other, other, sets["train"], options))
+        with contextlib.suppress(errors.UserError):  # a batch that the recipe does not take tells nothing of others
+            steps.append(_compiled(_program(config, other, sets, layout, []), other, sets["train"], options))
     train = sets["train"]
     return Answer(
         devices=len(layout.devices),
