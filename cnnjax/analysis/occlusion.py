@@ -11,6 +11,7 @@ import numpy as np
 
 from cnnjax import errors
 from cnnjax.analysis.layers import tapped, unrolled
+from cnnjax.nn import inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,17 +61,19 @@ def occlude(
       batch: images at a time.
 
     Raises:
-      UserError: no such layer or class, or a square or stride of no pixels, or a square as large as the image.
+      UserError: no such layer or class, no image, a square or stride of no pixels, a square as large as the image, or of other
+        channels.
     """
-    height, width, _ = image.shape
+    inputs.check_images(image[None])
+    height, width, channels = image.shape
+    colour = _colour(value, channels, image.dtype)
     if not 1 <= size < min(height, width) or stride < 1:
         raise errors.UserError(
             f"a square of {size} pixels every {stride}: it is at least 1 and smaller than the image of {height}×{width}"
         )
     ask = _asker(model, variables, name)
     logits, maps = ask(image[None])
-    if not 0 <= label < logits.shape[-1]:
-        raise errors.UserError(f"there is no class {label}; they are numbered 0 to {logits.shape[-1] - 1}")
+    inputs.checked_labels([label], 1, logits.shape[-1])
     feature = int(maps[0].argmax())
     whole = float(jax.nn.softmax(logits[0])[label]), float(maps[0, feature])
     tops, lefts = (np.arange(1 - size, extent, stride) for extent in (height, width))
@@ -85,7 +88,7 @@ def occlude(
         part = hidden[first : first + batch]
         # The last batch is filled up: one program for all of them.
         masks = jnp.asarray(np.stack(part + part[-1:] * (batch - len(part))))[..., None]
-        logits, maps = ask(jnp.where(masks, jnp.asarray(value, image.dtype), image[None]))
+        logits, maps = ask(jnp.where(masks, colour, image[None]))
         chances = np.asarray(jax.nn.softmax(logits))[: len(part)]
         probability.append(chances[:, label])
         best.append(chances.argmax(1))
@@ -120,9 +123,11 @@ def correspondence(
       value: of the square.
 
     Raises:
-      UserError: no such layer, fewer than two images, another number of corners, or a corner that is not in the image.
+      UserError: no such layer, fewer than two images, another number of corners, a corner that is not in the image, or a square
+        of other channels.
     """
-    count, height, width, _ = images.shape
+    inputs.check_images(images)
+    count, height, width, channels = images.shape
     if count < 2 or len(corners) != count:
         raise errors.UserError(
             f"at least two images are compared, each with a corner of its own: {count} images, {len(corners)} corners"
@@ -139,10 +144,19 @@ def correspondence(
     def features(images: jax.Array, variables: Any) -> jax.Array:
         return tapped(model, variables, images, name).reshape(len(images), -1)
 
-    changed = jnp.where(jnp.asarray(masks), jnp.asarray(value, images.dtype), images)
+    changed = jnp.where(jnp.asarray(masks), _colour(value, channels, images.dtype), images)
     signs = np.sign(np.asarray(features(images, variables)) - np.asarray(features(changed, variables)))
     pairs = [(signs[i] != signs[j]).mean() for i in range(count) for j in range(i)]
     return float(np.mean(pairs))
+
+
+def _colour(value: float | Sequence[float], channels: int, dtype: Any) -> jax.Array:
+    """What hides a part: a number, or one for each channel."""
+    if (given := np.shape(value)) not in ((), (channels,)):
+        raise errors.UserError(
+            f"the square's value is a number, or one for each of {channels} channels, not of shape {given}"
+        )
+    return jnp.asarray(value, dtype)
 
 
 def _asker(model: nn.Module, variables: Mapping[str, Any], name: str) -> Any:
