@@ -26,6 +26,7 @@ def add(command: process.Add) -> None:
 
 
 def _plan(options: argparse.Namespace, settings: list[str]) -> int:
+    process.stop_as_interrupt()
     process.leave_devices_to_workers()
     from cnnjax import config as configs
     from cnnjax import errors, files
