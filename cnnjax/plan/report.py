@@ -8,17 +8,17 @@ from rich.table import Table
 
 from cnnjax import config as configs
 from cnnjax import errors
-from cnnjax.plan import published
+from cnnjax.plan import published, roofline
 from cnnjax.plan.compiled import Answer, Compiled
-from cnnjax.plan.roofline import Roofline, roofline
+from cnnjax.plan.roofline import Roofline
 from cnnjax.plan.topology import Topology
 
 _TITLE = """# Plans
 
 Trainings compiled ahead of time for devices that are not here. Each section is what the command in its title says, with
 `--markdown` and this file. Memory, operations, bytes and collectives are the compiler's, of one device in one step, of programs
-that are optimised less than for training, unless the command says `--thorough`. Times are bounds: what these programs compute,
-read and send, at the chip's published peaks. They are no forecasts.
+that are optimised less than for training, unless the command says `--thorough`. Times are estimates, by the longest of three:
+what these programs compute, read and write, and send, each at the chip's published peak.
 """
 
 
@@ -42,23 +42,23 @@ class Plan:
         return self.answer.steps[0]
 
     @property
-    def bound(self) -> Roofline | None:
-        """How fast it can be, where the chip and its program's operations are known."""
+    def roofline(self) -> Roofline | None:
+        """How long a step takes, where the chip and its program's operations are known."""
         chip, step = self.topology.chip, self.step
         if not chip or step.flops is None or step.size is None:
             return None
         cores = self.answer.devices // self.topology.chips
-        return roofline(chip, cores, step.flops, step.size, step.collectives)
+        return roofline.estimate(chip, cores, step.flops, step.size, step.collectives)
 
     @property
     def rate(self) -> float | None:
-        """Images/s of all devices, at most."""
-        return self.step.batch / self.bound.seconds if self.bound else None
+        """Images/s of all devices."""
+        return self.step.batch / self.roofline.seconds if self.roofline else None
 
     @property
     def hours(self) -> float | None:
-        """Of the whole recipe, at least; evaluation and compilation are not in it."""
-        return self.answer.training_steps * self.bound.seconds / 3600 if self.bound else None
+        """Of the whole recipe; evaluation and compilation are not in it."""
+        return self.answer.training_steps * self.roofline.seconds / 3600 if self.roofline else None
 
 
 def make(config: configs.ConfigDict, topology: Topology, answer: Answer) -> Plan:
@@ -81,7 +81,7 @@ def make(config: configs.ConfigDict, topology: Topology, answer: Answer) -> Plan
 
 def facts(plan: Plan) -> dict[str, Any]:
     """All of it, for a program to read: bytes, seconds, and counts of one device in one step, but for what says otherwise."""
-    answer, step, bound = plan.answer, plan.step, plan.bound
+    answer, step, line = plan.answer, plan.step, plan.roofline
     found: dict[str, Any] = {
         "topology": plan.topology.text,
         "chips": plan.topology.chips,
@@ -109,8 +109,8 @@ def facts(plan: Plan) -> dict[str, Any]:
         "compile_seconds": [each.seconds for each in answer.steps],
         "notes": list(answer.notes),
     }
-    if bound:
-        found["roofline"] = {**dataclasses.asdict(bound), "seconds": bound.seconds, "bound": bound.bound}
+    if line:
+        found["roofline"] = {**dataclasses.asdict(line), "seconds": line.seconds, "bound": line.bound}
         found |= {"images_per_second": plan.rate, "hours": plan.hours}
         found["published"] = [{**dataclasses.asdict(each), "ratio": ratio} for each, ratio in _compared(plan)]
     return found
@@ -118,7 +118,7 @@ def facts(plan: Plan) -> dict[str, Any]:
 
 def rows(plan: Plan) -> list[tuple[str, str]]:
     """All of it, for a person to read: what it is, and how much."""
-    answer, step, bound, chips = plan.answer, plan.step, plan.bound, plan.topology.chips
+    answer, step, line, chips = plan.answer, plan.step, plan.roofline, plan.topology.chips
     parts = {"arguments": step.arguments, "results": step.results, "in between": step.temporary, "program": step.code}
     fits = step.total + answer.resident <= answer.limit
     found = [
@@ -143,22 +143,22 @@ def rows(plan: Plan) -> list[tuple[str, str]]:
             ),
             ("bytes of a step", f"{_decimal(step.size, 'B')}, {_decimal(step.size / share, 'B')} an image"),
         ]
-    if bound:
-        each = f"compute {_ms(bound.compute)}, memory {_ms(bound.memory)}, links {_ms(bound.link)}"
+    if line:
+        each = f"compute {_ms(line.compute)}, memory {_ms(line.memory)}, links {_ms(line.link)}"
         rate, hours = plan.rate or 0.0, plan.hours or 0.0
         found += [
-            ("bounds of a step", each),
-            ("a step takes at least", f"{_ms(bound.seconds)}, bound by {bound.bound}"),
-            ("images/s, at most", f"{rate:,.0f}, {rate / chips:,.0f} a chip"),
+            ("roofline of a step", each),
+            ("a step, estimated", f"{_ms(line.seconds)}, bound by {line.bound}"),
+            ("images/s, estimated", f"{rate:,.0f}, {rate / chips:,.0f} a chip"),
             (
-                "the recipe, at least",
+                "the recipe, estimated",
                 f"{hours:,.1f} h for {answer.training_steps:,} steps; {hours * chips:,.1f} chip-hours",
             ),
         ]
         compared = [
             (
                 "published",
-                f"{other.rate:,.0f} images/s a chip, {ratio:.2f} of the bound: {other.conditions} ({other.source})",
+                f"{other.rate:,.0f} images/s a chip, {ratio:.2f} of the estimate: {other.conditions} ({other.source})",
             )
             for other, ratio in _compared(plan)
         ]
@@ -203,7 +203,7 @@ def page(before: str, command: str, text: str) -> str:
     return "\n\n## ".join(each.strip("\n") for each in (head, *sections)) + "\n"
 
 
-_COLLECTIVES = ("collective", "type", "devices", "count", "MB", "MB sent, at least")
+_COLLECTIVES = ("collective", "type", "devices", "count", "MB", "MB sent")
 
 
 def _collectives(plan: Plan) -> list[list[str]]:

@@ -1,8 +1,10 @@
-"""How fast a step can be at most.
+"""How long a step takes, by what the chip can do.
 
-Williams, Waterman & Patterson 2009, Roofline: An Insightful Visual Performance Model. A step takes at least as long as its
-operations at the chip's peak, as its bytes at the bandwidth of the memory, and as what it sends at that of the links. The
-longest of the three is the bound: everything else is taken to be hidden behind it, which no program reaches.
+Williams, Waterman & Patterson 2009, Roofline: An Insightful Visual Performance Model: its operations at the chip's peak, its
+bytes at the bandwidth of the memory, and what it sends at that of the links. The longest of the three is the estimate.
+
+It errs both ways. It is too short, since the other two are never quite hidden behind the longest, and peaks are not reached.
+It is too long where the compiler counts bytes that never leave the chip, and where a better program would move fewer.
 """
 
 import dataclasses
@@ -14,7 +16,7 @@ from cnnjax.plan.topology import Chip
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """Seconds that a step takes at least.
+    """Seconds of a step.
 
     Attributes:
       compute: for its floating-point operations.
@@ -28,18 +30,18 @@ class Roofline:
 
     @property
     def seconds(self) -> float:
-        """The bound."""
+        """The estimate."""
         return max(self.compute, self.memory, self.link)
 
     @property
     def bound(self) -> str:
-        """Which one it is."""
+        """Which one of the three that is."""
         parts = dataclasses.asdict(self)
         return max(parts, key=lambda name: parts[name])
 
 
-def roofline(chip: Chip, cores: int, flops: float, size: float, collectives: Sequence[Collective]) -> Roofline:
-    """The bounds of a step.
+def estimate(chip: Chip, cores: int, flops: float, size: float, collectives: Sequence[Collective]) -> Roofline:
+    """The estimate for a step.
 
     Args:
       chip: what it can do.

@@ -28,7 +28,7 @@ class Forecast:
 
     @property
     def chip_hours(self) -> float | None:
-        """Of all its runs, at least; ``None`` where nothing is known of the devices' speed."""
+        """Of all its runs, estimated; ``None`` where nothing is known of the devices' speed."""
         hours = self.plan.hours if self.plan else None
         return None if hours is None or not self.plan else hours * self.plan.topology.chips * len(self.arm.seeds)
 
@@ -83,7 +83,7 @@ TITLES = ("arm", "parameters", "batch", "GiB a device", "ms a step", "images/s",
 
 
 def cells(forecasts: list[Forecast]) -> list[list[str]]:
-    """A row an arm, and one for all; what is not known is empty. Times are at least, images/s at most so."""
+    """A row an arm, and one for all; what is not known is empty."""
     found = [_cells(each) for each in forecasts]
     hours, runs = total(forecasts), sum(len(each.arm.seeds) for each in forecasts)
     blank = [""] * (len(TITLES) - 3)
@@ -94,10 +94,10 @@ def _cells(forecast: Forecast) -> list[str]:
     plan, runs = forecast.plan, str(len(forecast.arm.seeds))
     if not plan:
         return [forecast.arm.name, *[""] * (len(TITLES) - 3), runs, ""]
-    bound, hours, chip_hours = plan.bound, plan.hours, forecast.chip_hours
+    line, hours, chip_hours = plan.roofline, plan.hours, forecast.chip_hours
     times = ["", "", ""]
-    if bound and hours is not None:
-        times = [f"{1e3 * bound.seconds:,.2f}", f"{plan.rate:,.0f}", f"{hours:,.2f}"]
+    if line and hours is not None:
+        times = [f"{1e3 * line.seconds:,.2f}", f"{plan.rate:,.0f}", f"{hours:,.2f}"]
     sizes = [f"{plan.answer.parameters:,}", f"{plan.step.batch:,}", f"{plan.step.total / GIB:,.2f}"]
     return [forecast.arm.name, *sizes, *times, runs, "" if chip_hours is None else f"{chip_hours:,.2f}"]
 

@@ -10,6 +10,7 @@ import pytest
 from cnnjax import cli, models
 from cnnjax import config as configs
 from cnnjax.analysis import cost
+from cnnjax.plan import topology
 from cnnjax.train.program import Program
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -95,6 +96,18 @@ def test_what_a_user_can_get_wrong(plan, words, message):
     code, output, error = plan(*words)
     assert (code, output) == (2, "")
     assert message in error.splitlines()[-1]
+
+
+@pytest.mark.skipif(not topology._importable("jax_plugins.xla_cuda13"), reason="wants the extra cuda")
+@pytest.mark.slow
+def test_on_two_gpus(plan):
+    code, output, _ = plan(DIGITS, "--topology", "gpu:2", *WORDS, "--json")
+    assert code == 0
+    found = json.loads(output)
+    assert (found["flops"], found["bytes"]) == (None, None)
+    assert "roofline" not in found
+    assert 0 < found["memory"]["temporary"] < found["memory"]["limit"] == 84_978_434_048
+    assert found["collectives"][0]["bytes"] >= 4 * found["parameters"]
 
 
 COLLECTIVES = {0: 18, 16: 1}
