@@ -232,7 +232,7 @@ def windows(fields: Mapping[str, Field], shape: tuple[int, int]) -> Figure:
         size, stride = field.height.size, field.height.stride
         axes.set_title(
             f"{name}: {field.height.places}×{field.width.places} features"
-            + (f", every {every}th a dot\n" if every > 1 else "\n")
+            + (f", a dot every {every}\n" if every > 1 else "\n")
             + f"window {size} px, stride {stride}, padding {field.height.padding}",
             fontsize=8,
         )

@@ -37,7 +37,7 @@ def test_of_many_features_every_few_have_a_dot():
     dots = np.asarray(axes.collections[0].get_offsets())
     assert dots.shape == (32 * 32, 2)
     assert sorted(set(dots[:, 0])) == list(range(0, 224, 7))
-    assert axes.get_title() == "conv1_1: 224×224 features, every 7th a dot\nwindow 3 px, stride 1, padding 1"
+    assert axes.get_title() == "conv1_1: 224×224 features, a dot every 7\nwindow 3 px, stride 1, padding 1"
 
 
 @pytest.mark.parametrize("name", ["resnet20", "lenet5"])
