@@ -122,12 +122,13 @@ def pools(image: np.ndarray, differences: Mapping[str, np.ndarray], frame: panda
     heights = (16 / columns * 0.8 * image.shape[0] / image.shape[1] + 0.9, 3.4)
     figure = Figure(figsize=(16, sum(heights) + 0.4), layout="constrained")
     figure.suptitle(f"a shift by {shift} pixel{'s' * (shift != 1)}, seen through pools of stride 2")
-    above, below = figure.subfigures(2, 1, height_ratios=heights)
-    axes = above.add_subplot(1, columns, 1)
+    grid = figure.add_gridspec(2, 1, height_ratios=heights)
+    above, below = grid[0].subgridspec(1, columns), grid[1].subgridspec(1, 2)
+    axes = figure.add_subplot(above[0])
     _values(axes, image, "what is pooled: vertical edges", 0, panels.reach([image]))
     reach = panels.reach(differences.values())
-    for place, (name, values) in enumerate(differences.items(), start=2):
-        axes = above.add_subplot(1, columns, place)
+    for place, (name, values) in enumerate(differences.items(), start=1):
+        axes = figure.add_subplot(above[place])
         _values(axes, values, f"{name}: the change", -reach, reach)
     for place, (column, title) in enumerate(
         (
@@ -135,7 +136,7 @@ def pools(image: np.ndarray, differences: Mapping[str, np.ndarray], frame: panda
             ("unchanged", "share of values that stay the same"),
         )
     ):
-        axes = below.add_subplot(1, 2, place + 1)
+        axes = figure.add_subplot(below[place])
         for marker, (pool, rows) in zip("osD^", frame.groupby("pool", sort=False), strict=True):
             axes.plot(rows["pools"], rows[column], marker=marker, label=str(pool))
         axes.set_xlabel("pools one after the other")

@@ -60,6 +60,7 @@ class Scene:
       asked: that layer where the user has asked for it, else empty.
       channels: features that were asked for; empty: the strongest ones.
       other: a run of the same network, to which the line of losses goes.
+      kept: step → variables, of each checkpoint of the run.
     """
 
     shown: Subject
@@ -68,6 +69,7 @@ class Scene:
     asked: str
     channels: tuple[int, ...]
     other: Subject | None
+    kept: Mapping[int, Mapping[str, Any]]
 
     @property
     def model(self) -> Any:
@@ -145,14 +147,9 @@ class Scene:
         order = every[every["rank"] == 0].sort_values("activation", ascending=False)["channel"]
         return every[every["channel"].isin(self.channels or tuple(order[:4]))].reset_index(drop=True)
 
-    @functools.cached_property
-    def kept(self) -> dict[int, Mapping[str, Any]]:
-        """Step → variables, of each checkpoint."""
-        return {step: then.variables for step, then in subject.follow(self.shown.path, every=0.0)}
-
     @property
-    def states(self) -> dict[int, Mapping[str, Any]]:
-        """The same, where there are two: something over training."""
+    def states(self) -> Mapping[int, Mapping[str, Any]]:
+        """What is kept, where there are two: something over training."""
         if len(self.kept) < 2:
             raise errors.UserError(
                 f"{self.shown.path} has kept {len(self.kept)} checkpoint{'s' * (len(self.kept) != 1)}; "
@@ -197,7 +194,8 @@ def scene(run: pathlib.Path, layer: str, channels: tuple[int, ...], number: int,
     other = subject.read(against) if against else None
     if other:
         training.changes(shown.variables["params"], other.variables["params"])  # refuses other networks
-    found = Scene(shown, number, layer, layer, channels, other)
+    kept = {step: then.variables for step, then in subject.follow(run, every=0.0)}
+    found = Scene(shown, number, layer, layer, channels, other, kept)
     found = found if layer else dataclasses.replace(found, layer=_layer(found))
     # What was asked for is refused before anything is drawn.
     features.strongest(shown.model, shown.variables, [found.image], found.layer, channels or None)

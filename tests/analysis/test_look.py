@@ -7,7 +7,7 @@ import pandas
 import pytest
 from PIL import Image
 
-from cnnjax import cli
+from cnnjax import cli, errors
 from cnnjax.analysis import charts, pictures
 from cnnjax.analysis.occlusion import Occlusion
 from cnnjax.analysis.receptive_field import Axis, Field
@@ -79,12 +79,12 @@ def test_without_checkpoints_nothing_grows(tmp_path, capsys):
     assert {"strongest", "occlusion", "correspondence", "invariance", "neighbours", "gradient_norms"} <= drawn
 
 
-def test_nothing_but_the_layer_that_was_asked_for(trained, tmp_path, capsys):
-    assert cli.main(["look", str(trained), "--to", str(tmp_path), "--layer", "classifier"]) == 0
-    said = capsys.readouterr().out
-    assert "no receptive_field: classifier has no map\n" in said
-    assert "no grad_cam: classifier has no map: its shape is (10,)\n" in said
-    assert not (tmp_path / "receptive_field.png").exists()
+def test_nothing_but_the_layer_that_was_asked_for(trained):
+    scene = album.scene(trained, "classifier", (), 0, None)
+    with pytest.raises(errors.UserError, match=r"classifier has no map$"):
+        album.PICTURES["receptive_field"](scene)
+    with pytest.raises(errors.UserError, match=r"classifier has no map: its shape is \(10,\)"):
+        album.PICTURES["grad_cam"](scene)
 
 
 def test_windows_of_the_layer_that_is_shown_are_smaller_than_the_image(trained):
