@@ -81,11 +81,10 @@ def occlude(
         for left in lefts
     ]
     # The last batch is filled up: one program for all of them.
-    masks = np.stack(hidden + hidden[-1:] * (-len(hidden) % batch))[..., None]
-    changed = (
-        jnp.where(masks[first : first + batch], jnp.asarray(value, image.dtype), image[None])
-        for first in range(0, len(hidden), batch)
+    parts = (
+        [*hidden[at : at + batch], *hidden[-1:] * (at + batch - len(hidden))] for at in range(0, len(hidden), batch)
     )
+    changed = (jnp.where(np.stack(part)[..., None], jnp.asarray(value, image.dtype), image[None]) for part in parts)
     answers = evaluated(_answers, model, variables, changed, name)
     chances, sums = (np.concatenate(each)[: len(hidden)] for each in zip(*answers, strict=True))
     grid = len(tops), len(lefts)

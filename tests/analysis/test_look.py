@@ -71,6 +71,7 @@ def test_without_checkpoints_nothing_grows(tmp_path, capsys):
         "no filters",
         "no receptive_field",
         "no grad_cam, class_activation",
+        "no responses",
         "no evolution, percentiles, activations, gradients, updates, line",
     ]
     assert "has kept 1 checkpoint;" in without[-1]
