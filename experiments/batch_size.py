@@ -1,6 +1,7 @@
 """Batch size: how many epochs, and how much time, does it take to a training error?
 
-cnnjax run experiments/batch_size.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/batch_size.py                    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/batch_size.py --scale cifar10    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -29,6 +30,23 @@ experiment = Experiment(
             note=(
                 "ResNet-20 of the CIFAR family on 8×8 digits, 15 epochs, rates in proportion to the batch. The time stands "
                 "beside the arms, and no claim is about it: two runs at a time share the machine, with whatever else is on it."
+            ),
+        ),
+        "cifar10": Scale(
+            config="../configs/resnet_cifar.py",
+            arms={
+                name: {
+                    "batch_size": arm["batch_size"],
+                    "schedule.learning_rate": 5 * arm["schedule.learning_rate"] / 4,
+                }
+                for name, arm in ARMS.items()
+            },
+            roles=ROLES,
+            seeds=range(5),
+            overrides={"duration": "164 epochs", "schedule.boundaries": ("82 epochs", "123 epochs")},
+            note=(
+                "ResNet-20 and its recipe, whose 64,000 steps of 128 images are 164 epochs, with a rate of 0.1 for 128 in "
+                "proportion. Wants accelerators."
             ),
         ),
     },

@@ -1,6 +1,7 @@
 """Invariance: does batch normalisation take the scale out of the weights?
 
-    cnnjax run experiments/bn_invariance.py    # embedded digits, minutes on two CPU cores
+    cnnjax run experiments/bn_invariance.py                    # embedded digits, minutes on two CPU cores
+    cnnjax run experiments/bn_invariance.py --scale cifar10    # wants accelerators
 
 All kernels of a trained network but the classifier's are doubled. What its logits change by, and twice the gradient, in
 training mode on a batch of the test set, against what they were: zero but for epsilon, if the scale does not matter.
@@ -22,6 +23,14 @@ experiment = Experiment(
             seeds=range(5),
             overrides={"model.depth": 8, "model.shortcut": "none"},
             note="Seven plain convolutions on 8×8 digits, 15 epochs; an identity, so that the size is of no matter.",
+        ),
+        "cifar10": Scale(
+            config="../configs/resnet_cifar.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(5),
+            overrides={"model.depth": 8, "model.shortcut": "none"},
+            note="The same network on CIFAR-10, with the recipe of the CIFAR family. Wants accelerators.",
         ),
     },
     claims=(

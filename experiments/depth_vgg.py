@@ -1,6 +1,7 @@
 """VGG: what do more layers of 3×3 gain, and against larger kernels and 1×1? What do images of jittered size?
 
-cnnjax run experiments/depth_vgg.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/depth_vgg.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/depth_vgg.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -20,6 +21,12 @@ SIZES = {"D-fixed": (44, 44), "D-jittered": (36, 52)}
 ARMS: dict[str, dict[str, object]] = {name.lower(): {"model.name": network} for name, network in NETWORKS.items()} | {
     name.lower(): {"model.name": "vgg16", "task.pad": 0, "task.crop": 32, "task.jitter": sizes}
     for name, sizes in SIZES.items()
+}
+# The set whose images' shorter side is 480 pixels, as configs/vgg.py says.
+IMAGENET_SIZES = {"D-fixed": (384, 384), "D-jittered": (256, 512)}
+IMAGENET = ARMS | {
+    name.lower(): {"model.name": "vgg16", "dataset.name": "ilsvrc2012_480", "task.jitter": sizes}
+    for name, sizes in IMAGENET_SIZES.items()
 }
 ROLES = {name: name.lower() for name in (*NETWORKS, *SIZES)}
 
@@ -43,6 +50,18 @@ experiment = Experiment(
                 "clipped at a norm of 1, without which some never began to learn. What the deeper ones gain on ImageNet there "
                 "is little room for here, and little time. For the sizes, D sees 32×32 pixels of digits of 44×44, or of 36×36 "
                 "to 52×52: digits fill their images, and of one of twice the crop's side, as the paper has, too little is seen."
+            ),
+        ),
+        "imagenet": Scale(
+            config="../configs/vgg.py",
+            arms=IMAGENET,
+            roles=ROLES,
+            seeds=range(3),
+            overrides={"model.kernel_init": "glorot"},
+            note=(
+                "The paper's networks and recipe, all from Glorot's initialisation instead of A's weights, tested with one "
+                "view of 224×224 pixels on 4 % of the training images: for the sizes, of images whose shorter side is 384 "
+                "pixels. Wants accelerators."
             ),
         ),
     },

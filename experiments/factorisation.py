@@ -1,6 +1,7 @@
 """Factorised convolutions: what do 5×5 as two 3×3, 3×3 pairs as 7×1 and 1×7, and ReLUs between change in Inception?
 
-cnnjax run experiments/factorisation.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/factorisation.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/factorisation.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -28,6 +29,13 @@ experiment = Experiment(
                 "1×7 and 7×1 for each 7×7, and without one of these. Where the paper has maps of 17×17, on which 1×7 and 7×1 "
                 "are meant to work, these have 3×3."
             ),
+        ),
+        "imagenet": Scale(
+            config="../configs/inception_v3.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(3),
+            note="The paper's network and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
         ),
     },
     claims=(

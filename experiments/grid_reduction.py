@@ -1,6 +1,7 @@
 """How should a grid be reduced: by a pool, a convolution, or both side by side?
 
-cnnjax run experiments/grid_reduction.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/grid_reduction.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/grid_reduction.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -25,6 +26,13 @@ experiment = Experiment(
                 "Inception v3 at an eighth of its width, on digits enlarged to 75×75, 10 epochs. Side by side are chains of "
                 "convolutions, in the others one of 1×1: 3.18, 3.15 (convolution first) and 2.89 million products (pool first)."
             ),
+        ),
+        "imagenet": Scale(
+            config="../configs/inception_v3.py",
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(3),
+            note="The paper's network and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
         ),
     },
     claims=(

@@ -1,6 +1,7 @@
 """Inception modules: what do 1×1 reductions cost, and what do auxiliary classifiers do?
 
-cnnjax run experiments/inception_modules.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/inception_modules.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/inception_modules.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -34,6 +35,17 @@ experiment = Experiment(
             note=(
                 "GoogLeNet for small images at an eighth of its width, with five of its nine modules, on 8×8 digits, 10 "
                 "epochs. Auxiliary losses count 0.3 each, where the arm's name has no other weight."
+            ),
+        ),
+        "imagenet": Scale(
+            config="../configs/googlenet.py",
+            arms={name: {"model.auxiliary": "none", **arm} for name, arm in ARMS.items()},
+            roles=ROLES,
+            seeds=range(3),
+            overrides={"model.batch_norm": True},
+            note=(
+                "GoogLeNet and its recipe, with batch normalisation except where the arm's name says plain, tested with one "
+                "view on 4 % of the training images. Wants accelerators."
             ),
         ),
     },

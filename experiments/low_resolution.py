@@ -1,6 +1,7 @@
 """Low resolution: how much of a network's accuracy comes from larger images, and how much from what it computes on them?
 
-cnnjax run experiments/low_resolution.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/low_resolution.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/low_resolution.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -9,6 +10,11 @@ ARMS = {
     "full": {"model.stem": "299", "dataset.side": 75},
     "half": {"model.stem": "151", "dataset.side": 39},
     "quarter": {"model.stem": "79", "dataset.side": 23},
+}
+IMAGENET = {
+    "full": {"model.stem": "299", "task.crop": 299},
+    "half": {"model.stem": "151", "task.crop": 151, "dataset.side": 173},
+    "quarter": {"model.stem": "79", "task.crop": 79, "dataset.side": 90},
 }
 ROLES = {name: name for name in ARMS}
 
@@ -24,6 +30,16 @@ experiment = Experiment(
             note=(
                 "Inception v3 at an eighth of its width, with the paper's three stems, on 8×8 digits enlarged to 75, 39 and "
                 "23 pixels, 10 epochs: no size has less to see than another."
+            ),
+        ),
+        "imagenet": Scale(
+            config="../configs/inception_v3.py",
+            arms=IMAGENET,
+            roles=ROLES,
+            seeds=range(3),
+            note=(
+                "The paper's network, three stems and recipe: images of 342 pixels and their crops of 299, and both at a half "
+                "and a quarter of that, tested with one view on 4 % of the training images. Wants accelerators."
             ),
         ),
     },

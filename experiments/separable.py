@@ -1,6 +1,7 @@
 """Separable convolutions: Xception against its Inception twin, and its ablations.
 
-cnnjax run experiments/separable.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/separable.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/separable.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -31,6 +32,14 @@ experiment = Experiment(
                 "Xception (356,353 parameters, 3.30 million multiply-accumulates) and Inception v3 with one classifier "
                 "(346,758 and 3.18 million), both at an eighth of their width, on digits enlarged to 39×39, 5 epochs."
             ),
+        ),
+        "imagenet": Scale(
+            config="../configs/xception.py",
+            recipes={"inception": "../configs/xception_baseline.py"},
+            arms=ARMS,
+            roles=ROLES,
+            seeds=range(3),
+            note="The paper's networks and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
         ),
     },
     claims=(

@@ -1,6 +1,7 @@
 """Spatial pyramids: do several levels of bins help, and training on images of two sizes?
 
-cnnjax run experiments/spatial_pyramid.py    # embedded digits, minutes on two CPU cores
+cnnjax run experiments/spatial_pyramid.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/spatial_pyramid.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -33,6 +34,16 @@ experiment = Experiment(
                 "paper), 8 epochs, gradients clipped at a norm of 1, without which some never began to learn. Two sizes: 128 "
                 "and 103, an epoch each in turn (224 and 180), and 50 bins. The last maps are small: unlike in the paper both "
                 "pyramids have more parameters (1,146,242 and 818,562) than none (474,498)."
+            ),
+        ),
+        "imagenet": Scale(
+            config="../configs/spp.py",
+            arms={name: {"task.sizes": (), **arm} for name, arm in ARMS.items()} | {"two-sizes": {}},
+            roles=ROLES,
+            seeds=range(3),
+            note=(
+                "The paper's ZF-5 and recipe, trained on 224×224 pixels or, in turn, on 224 and 180, tested with one view on "
+                "4 % of the training images. Wants accelerators."
             ),
         ),
     },
