@@ -208,7 +208,12 @@ def _layer(scene: Scene) -> str:
     inner = {layer.name for layer in scene.layers if layer.name not in taps}
     parts = [name for name in scene.maps if features.is_part(scene.fields[name], scene.image.shape[1:])]
     ranked = [[name for name in parts if name not in inner], parts, scene.maps]
-    return next((names[-1] for names in ranked if names), scene.layers[0].name)
+    if not any(ranked):
+        return scene.layers[0].name
+    names = next(names for names in ranked if names)
+    # The next block's shortcut hands on what a block puts out, and sees the same.
+    same = [name for name in names if scene.fields[name] == scene.fields[names[-1]]]
+    return [*same[:1], *(name for name in same if name in taps)][-1]
 
 
 def _filters(scene: Scene) -> Figure:
@@ -404,7 +409,7 @@ def _line(scene: Scene) -> Figure:
         (one, start), (other, end) = ((str(each.path), each.variables) for each in (scene.shown, scene.other))
     else:
         (one, start), *_, (other, end) = ((f"step {step}", then) for step, then in scene.states.items())
-    shares = np.linspace(-0.25, 1.25, 25).tolist()
+    shares = np.linspace(0, 1, 21).tolist()
     frame = training.along_line(scene.model, start, end, lambda: scene.examples, shares)
     return charts.line(frame, one, other)
 
