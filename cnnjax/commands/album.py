@@ -211,8 +211,9 @@ def _layer(scene: Scene) -> str:
     if not any(ranked):
         return scene.layers[0].name
     names = next(names for names in ranked if names)
-    # The next block's shortcut hands on what a block puts out, and sees the same.
-    same = [name for name in names if scene.fields[name] == scene.fields[names[-1]]]
+    # The next block's shortcut hands on what a block puts out, and sees no more of the image.
+    sizes = {name: (scene.fields[name].height.size, scene.fields[name].width.size) for name in names}
+    same = [name for name in names if sizes[name] == sizes[names[-1]]]
     return [*same[:1], *(name for name in same if name in taps)][-1]
 
 
