@@ -14,6 +14,7 @@ from scipy import ndimage
 from cnnjax import errors
 from cnnjax.analysis.layers import evaluated, forward, picked, tapped
 from cnnjax.analysis.receptive_field import Field
+from cnnjax.nn import inputs
 
 
 def strongest(
@@ -159,21 +160,24 @@ def invariance(
       distance of the features from those of the image as it is.
 
     Raises:
-      UserError: no such transform or layer, a factor that is not positive, or a class that there is not.
+      UserError: no such transform or layer, no image, no amount, a factor that is not positive, or no class of the network for
+        each image.
     """
+    inputs.check_images(images)
     if transform not in TRANSFORMS:
         raise errors.unknown("transform", transform, TRANSFORMS)
+    if not len(amounts):
+        raise errors.UserError(f"there is no amount of {transform}")
     if transform == "scale" and min(amounts) <= 0:
         raise errors.UserError(f"a factor of scale is positive, not {min(amounts)}")
     moved = (
         jnp.asarray(np.stack([image, *(TRANSFORMS[transform](image, amount) for amount in amounts)]), image.dtype)
         for image in np.asarray(images)
     )
+    answers = [*evaluated(_answers, model, variables, moved, *names)]
+    wanted = inputs.checked_labels(labels, len(images), answers[0][0].shape[1])
     rows = []
-    answers = evaluated(_answers, model, variables, moved, *names)
-    for number, ((chances, found), label) in enumerate(zip(answers, labels, strict=True)):
-        if not 0 <= label < chances.shape[1]:
-            raise errors.UserError(f"there is no class {label}; they are numbered 0 to {chances.shape[1] - 1}")
+    for number, ((chances, found), label) in enumerate(zip(answers, wanted, strict=True)):
         distances = {name: np.linalg.norm(each[1:] - each[:1], axis=1) for name, each in found.items()}
         for place, amount in enumerate(amounts):
             row = {"image": number, "amount": amount, "probability": float(chances[1 + place, label])}
@@ -218,9 +222,11 @@ class Filters:
 
     Attributes:
       energy: root mean square of each, ``[maps]``.
-      frequency: where the energy of each lies on average, in cycles a pixel, ``[maps]``; the highest is about 0.5.
-      dead: those with less than a hundredth of the largest energy.
-      aliased: those, not dead, whose mean frequency is above what the stride can carry, 1 / (2 · stride).
+      frequency: where the energy of each lies on average, in cycles a pixel, ``[maps]``: 0.5 of stripes a pixel wide, √½ of a
+        chessboard, which has that frequency along both axes.
+      dead: those with at most a hundredth of the largest energy; all, where no filter has any.
+      aliased: those, not dead, whose mean frequency along an axis is above what the stride can carry, 1 / (2 · stride). At a
+        stride of one pixel there is none.
     """
 
     energy: np.ndarray
@@ -239,8 +245,11 @@ def filters(kernel: np.ndarray, stride: int) -> Filters:
     kernel = np.asarray(kernel, np.float64)
     energy = np.sqrt((kernel**2).mean((0, 1, 2)))
     power = (np.abs(np.fft.fft2(kernel, axes=(0, 1))) ** 2).sum(2)
-    radius = np.hypot(np.fft.fftfreq(kernel.shape[0])[:, None], np.fft.fftfreq(kernel.shape[1])[None])
+    along = np.abs(np.stack(np.meshgrid(*map(np.fft.fftfreq, kernel.shape[:2]), indexing="ij")))
     total = power.sum((0, 1))
-    frequency = (power * radius[..., None]).sum((0, 1)) / np.where(total > 0, total, 1)
-    dead = energy < energy.max() / 100
-    return Filters(energy, frequency, dead, (frequency > 1 / (2 * stride)) & ~dead)
+    share = power / np.where(total > 0, total, 1)
+    vertical, horizontal, frequency = (np.tensordot(each, share) for each in (*along, np.hypot(*along)))
+    dead = energy <= energy.max() / 100
+    # What a stride just carries is off by rounding.
+    folded = np.maximum(vertical, horizontal) > (1 + 1e-9) / (2 * stride)
+    return Filters(energy, frequency, dead, folded & ~dead)

@@ -12,6 +12,7 @@ import pandas
 
 from cnnjax import errors
 from cnnjax.analysis.layers import evaluated, forward, picked, tapped
+from cnnjax.nn import inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,16 +62,18 @@ def occlude(
       batch: images at a time.
 
     Raises:
-      UserError: no such layer or class, or a square or stride of no pixels, or a square as large as the image.
+      UserError: no such layer or class, no image, a square or stride of no pixels, a square as large as the image, or of other
+        channels.
     """
-    height, width, _ = image.shape
+    inputs.check_images(image[None])
+    height, width, channels = image.shape
+    colour = _colour(value, channels, image.dtype)
     if not 1 <= size < min(height, width) or stride < 1:
         raise errors.UserError(
             f"a square of {size} pixels every {stride}: it is at least 1 and smaller than the image of {height}×{width}"
         )
     ((chances, sums),) = evaluated(_answers, model, variables, [image[None]], name)
-    if not 0 <= label < chances.shape[-1]:
-        raise errors.UserError(f"there is no class {label}; they are numbered 0 to {chances.shape[-1] - 1}")
+    inputs.checked_labels([label], 1, chances.shape[-1])
     feature = int(sums[0].argmax())
     whole = float(chances[0, label]), float(sums[0, feature])
     tops, lefts = (np.arange(1 - size, extent, stride) for extent in (height, width))
@@ -84,7 +87,7 @@ def occlude(
     parts = (
         [*hidden[at : at + batch], *hidden[-1:] * (at + batch - len(hidden))] for at in range(0, len(hidden), batch)
     )
-    changed = (jnp.where(np.stack(part)[..., None], jnp.asarray(value, image.dtype), image[None]) for part in parts)
+    changed = (jnp.where(np.stack(part)[..., None], colour, image[None]) for part in parts)
     answers = evaluated(_answers, model, variables, changed, name)
     chances, sums = (np.concatenate(each)[: len(hidden)] for each in zip(*answers, strict=True))
     grid = len(tops), len(lefts)
@@ -116,9 +119,11 @@ def correspondence(
       value: of the square.
 
     Raises:
-      UserError: no such layer, fewer than two images, another number of corners, or a corner that is not in the image.
+      UserError: no such layer, fewer than two images, another number of corners, a corner that is not in the image, or a square
+        of other channels.
     """
-    count, height, width, _ = images.shape
+    inputs.check_images(images)
+    count, height, width, channels = images.shape
     if count < 2 or len(corners) != count:
         raise errors.UserError(
             f"at least two images are compared, each with a corner of its own: {count} images, {len(corners)} corners"
@@ -129,11 +134,20 @@ def correspondence(
     masks = np.stack(
         [((rows >= y) & (rows < y + size))[:, None] & ((columns >= x) & (columns < x + size))[None] for y, x in corners]
     )[..., None]
-    changed = jnp.where(masks, jnp.asarray(value, images.dtype), images)
+    changed = jnp.where(masks, _colour(value, channels, images.dtype), images)
     whole, hidden = evaluated(tapped, model, variables, [images, changed], name)
     signs = np.sign(whole - hidden).reshape(count, -1)
     pairs = [(signs[i] != signs[j]).mean() for i in range(count) for j in range(i)]
     return float(np.mean(pairs))
+
+
+def _colour(value: float | Sequence[float], channels: int, dtype: Any) -> jax.Array:
+    """What hides a part: a number, or one for each channel."""
+    if (given := np.shape(value)) not in ((), (channels,)):
+        raise errors.UserError(
+            f"the square's value is a number, or one for each of {channels} channels, not of shape {given}"
+        )
+    return jnp.asarray(value, dtype)
 
 
 def correspondences(

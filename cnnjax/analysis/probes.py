@@ -11,6 +11,7 @@ import pandas
 
 from cnnjax import errors
 from cnnjax.analysis.layers import evaluated, trace
+from cnnjax.nn import inputs
 
 Batches = Iterable[tuple[jax.Array, np.ndarray]]
 
@@ -49,10 +50,16 @@ def probes(model: nn.Module, variables: Mapping[str, Any], train: Batches, test:
       :data:`CLASSIFIERS`.
 
     Raises:
-      UserError: there is no layer before the classifier, no test example, or the training examples are of one class.
+      UserError: there is no layer before the classifier, no test example, the training examples are of one class, or some of no
+        class of the network.
     """
     fitted, tested = [*train], [*test]
-    labels, wanted = (np.array([label for _, each in some for label in each]) for some in (fitted, tested))
+    labels, wanted = (
+        np.array(
+            [label for images, each in some for label in inputs.checked_labels(each, len(images), model.num_classes)]
+        )
+        for some in (fitted, tested)
+    )
     if len(np.unique(labels)) < 2 or not len(wanted):
         raise errors.UserError(
             f"a classifier is fitted to examples of two classes at least and tested on one: there are "

@@ -14,7 +14,7 @@ import pandas
 
 from cnnjax import errors
 from cnnjax.analysis.layers import evaluated, forward, layers, picked
-from cnnjax.nn import stacking
+from cnnjax.nn import inputs, stacking
 
 Batches = Iterable[tuple[jax.Array, jax.Array | np.ndarray]]
 
@@ -33,6 +33,9 @@ def gradients(model: nn.Module, variables: Mapping[str, Any], images: jax.Array,
     Returns:
       One row a kernel, in the order in which they are applied: ``layer``, its unstacked name; ``gradient``, the norm of
       the gradient of the mean soft-max cross-entropy; ``weight``, the norm of the kernel; ``ratio`` of the two.
+
+    Raises:
+      UserError: these are no images, or no class of the network for each of them.
     """
     found = kernel_gradients(model, variables, images, labels)
     weights = stacking.names(stacking.unstack(variables["params"]))
@@ -53,7 +56,12 @@ def kernel_gradients(
 
     Returns:
       Unstacked name of a layer → the gradient, of the kernel's shape, in the order in which they are applied.
+
+    Raises:
+      UserError: as :func:`gradients`.
     """
+    inputs.check_images(images)
+    inputs.checked_labels(labels, len(images), model.num_classes)
     changed: dict[str, Any] = {"dropout": 0.0, "auxiliary_dropout": 0.0}
     model = model.clone(**{name: value for name, value in changed.items() if hasattr(model, name)})
     rest = {name: value for name, value in variables.items() if name != "params"}
@@ -155,7 +163,7 @@ def along_line(
       Columns ``share``, ``loss`` (mean soft-max cross-entropy) and ``error``.
 
     Raises:
-      UserError: there is no example, or the variables are of different networks.
+      UserError: there is no example, one of no class of the network, or the variables are of different networks.
     """
     if jax.tree.map(jnp.shape, dict(one)) != jax.tree.map(jnp.shape, dict(other)):
         raise errors.UserError("these are variables of different networks: between them there is no line")
@@ -171,6 +179,7 @@ def along_line(
         mixed = jax.tree.map(lambda a, b, s=share: (1 - s) * a + s * b, dict(one), dict(other))
         loss, wrong, count = 0.0, 0, 0
         for images, labels in batches():
+            inputs.checked_labels(labels, len(images), model.num_classes)
             found = sums(mixed, images, labels)
             loss, wrong, count = loss + float(found[0]), wrong + int(found[1]), count + len(labels)
         if not count:

@@ -12,7 +12,7 @@ def add(command: process.Add) -> None:
     """Adds the command."""
     lineage = command("lineage", _lineage, "compare the networks of ILSVRC-2012: published errors, cost, memory")
     lineage.add_argument("names", nargs="*", metavar="NAME", help="networks; default: all of the lineage")
-    lineage.add_argument("--chart", type=arguments.file, help="draw accuracy, MACs and parameters into this file")
+    lineage.add_argument("--chart", type=arguments.picture, help="draw accuracy, MACs and parameters into this file")
     lineage.add_argument(
         "--fit",
         type=arguments.counts,

@@ -117,6 +117,8 @@ def test_dead_and_aliased_filters():
     assert found.dead.tolist() == [False, False, False, True]
     assert found.aliased.tolist() == [False, True, False, False]
     assert features.filters(kernel, stride=4).aliased.tolist() == [False, True, True, False]
+    assert not features.filters(kernel, stride=1).aliased.any()  # every frequency is carried
+    assert features.filters(0 * kernel, stride=2).dead.all()
 
 
 def test_what_cannot_be_asked(network):

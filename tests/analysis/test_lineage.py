@@ -65,6 +65,10 @@ def test_costs_are_the_papers(name):
     assert row.macs_per_parameter == row.macs / row.parameters
 
 
+def test_each_network_is_there_once():
+    assert lineage.costs(["vgg16", "lenet5", "vgg16"])["network"].tolist() == ["vgg16", "lenet5"]
+
+
 def test_auxiliary_classifiers_are_not_among_the_parameters():
     assert lineage.costs(["googlenet"]).iloc[0].parameters == 6_998_552
     assert sizes.known()["googlenet"].parameters == 13_378_280
@@ -119,7 +123,7 @@ def test_memory_as_a_command(capsys):
     assert row["compiled"] > 2 * 4 * 60_000
     assert 0.5 < row["ratio"] < 2
     assert cli.main(["lineage", "lenet5", "--fit", "8,16"]) == 2
-    assert "three numbers of images" in capsys.readouterr().err
+    assert "three different numbers of images" in capsys.readouterr().err
 
 
 def test_the_chart_has_a_point_and_a_name_for_each():
