@@ -16,8 +16,8 @@ too 23.1 / 6.3 %, with momentum in place of RMSProp too 23.4 %, at a rate that t
     --config.model.name=inception_v2_rethinking --config.model.factorised_5x5=True --config.model.factorised_7x7=False
 
 The next has ``--config.task.label_smoothing=0.0`` too. Not run here. The paper's v2 has two 3×3 for each 5×5 (§3.1), the
-released v3 has 5×5. Secondary sources caption the modules' figures one off, and build the paper's Table 1 as printed: the network
-is the released one (`cnnjax.models.inception`).
+released v3 has 5×5. Secondary sources caption the modules' figures one off, and build the paper's Table 1 as printed: the
+network is the released one (`cnnjax.models.inception`).
 
 Ours: one replica, whose steps are those of a batch of 32 and never late: the paper's fifty apply theirs one by one, so that
 its rate is that of 32 examples. For 256 in one step, the rate in proportion:

@@ -40,8 +40,8 @@ experiment = Experiment(
             note=(
                 "A plain network of 20 layers (the CIFAR family without shortcuts) on 8×8 digits, 15 epochs, and VGG's B at "
                 "an eighth of its width on digits enlarged to 32×32. Gaussian: a standard deviation of 0.01 everywhere, as "
-                "VGG's A is taken to begin (the paper prints a variance of 0.01); here A itself begins with He's, since so narrow a "
-                "network would not learn from such Gaussians."
+                "VGG's A is taken to begin (the paper prints a variance of 0.01); here A itself begins with He's, since so "
+                "narrow a network would not learn from such Gaussians."
             ),
         ),
         "imagenet": Scale(
