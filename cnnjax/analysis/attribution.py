@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnjax import errors
 from cnnjax.analysis import program
-from cnnjax.analysis.layers import unrolled
+from cnnjax.analysis.layers import forward, picked, unrolled
 from cnnjax.nn import inputs
 
 
@@ -26,7 +26,7 @@ def grad_cam(
       variables: of it.
       images: preprocessed, ``[N, H, W, C]``.
       classes: of each image, int ``[N]``.
-      name: of a tap with a map that the logits depend on.
+      name: of a tap or module with a map that the logits depend on.
 
     Returns:
       float32 ``[N, h, w]``, in the unit of logits.
@@ -49,7 +49,7 @@ def class_activation(
 
     Args:
       model, variables, images, classes: as in :func:`grad_cam`.
-      name: of the last tap with a map.
+      name: of the last tap or module with a map.
 
     Returns:
       float32 ``[N, h, w]``; its mean over places is the logit without its bias.
@@ -75,10 +75,8 @@ def _evidence(
     model, variables = unrolled(model, variables)
 
     def ask(images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits, taps = model.apply(variables, images)
-        if name not in taps:
-            raise errors.unknown("tap", name, taps)
-        return logits, taps[name]
+        logits, found = forward(model, variables, images)
+        return logits, picked(found, name)[name]
 
     closed = jax.make_jaxpr(ask)(images)
     logits, tap = closed.jaxpr.outvars

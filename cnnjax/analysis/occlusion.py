@@ -8,9 +8,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas
 
 from cnnjax import errors
-from cnnjax.analysis.layers import tapped, unrolled
+from cnnjax.analysis.layers import evaluated, forward, picked, tapped
 from cnnjax.nn import inputs
 
 
@@ -71,11 +72,10 @@ def occlude(
         raise errors.UserError(
             f"a square of {size} pixels every {stride}: it is at least 1 and smaller than the image of {height}×{width}"
         )
-    ask = _asker(model, variables, name)
-    logits, maps = ask(image[None])
-    inputs.checked_labels([label], 1, logits.shape[-1])
-    feature = int(maps[0].argmax())
-    whole = float(jax.nn.softmax(logits[0])[label]), float(maps[0, feature])
+    ((chances, sums),) = evaluated(_answers, model, variables, [image[None]], name)
+    inputs.checked_labels([label], 1, chances.shape[-1])
+    feature = int(sums[0].argmax())
+    whole = float(chances[0, label]), float(sums[0, feature])
     tops, lefts = (np.arange(1 - size, extent, stride) for extent in (height, width))
     rows, columns = np.arange(height), np.arange(width)
     hidden = [
@@ -83,20 +83,16 @@ def occlude(
         for top in tops
         for left in lefts
     ]
-    probability, best, activation = [], [], []
-    for first in range(0, len(hidden), batch):
-        part = hidden[first : first + batch]
-        # The last batch is filled up: one program for all of them.
-        masks = jnp.asarray(np.stack(part + part[-1:] * (batch - len(part))))[..., None]
-        logits, maps = ask(jnp.where(masks, colour, image[None]))
-        chances = np.asarray(jax.nn.softmax(logits))[: len(part)]
-        probability.append(chances[:, label])
-        best.append(chances.argmax(1))
-        activation.append(np.asarray(maps)[: len(part), feature])
+    # The last batch is filled up: one program for all of them.
+    parts = (
+        [*hidden[at : at + batch], *hidden[-1:] * (at + batch - len(hidden))] for at in range(0, len(hidden), batch)
+    )
+    changed = (jnp.where(np.stack(part)[..., None], colour, image[None]) for part in parts)
+    answers = evaluated(_answers, model, variables, changed, name)
+    chances, sums = (np.concatenate(each)[: len(hidden)] for each in zip(*answers, strict=True))
     grid = len(tops), len(lefts)
-    joined = (np.concatenate(each).reshape(grid) for each in (probability, best, activation))
-    found = dict(zip(("probability", "best", "activation"), joined, strict=True))
-    return Occlusion(tops=tops, lefts=lefts, feature=feature, whole=whole, **found)
+    probability, best = chances[:, label].reshape(grid), chances.argmax(1).reshape(grid)
+    return Occlusion(tops, lefts, probability, best, feature, sums[:, feature].reshape(grid), whole)
 
 
 def correspondence(
@@ -134,18 +130,13 @@ def correspondence(
         )
     if size < 1 or any(not (0 <= y < height and 0 <= x < width) for y, x in corners):
         raise errors.UserError(f"a square of {size} pixels does not lie in the images at each of {list(corners)}")
-    model, variables = unrolled(model, variables)
     rows, columns = np.arange(height), np.arange(width)
     masks = np.stack(
         [((rows >= y) & (rows < y + size))[:, None] & ((columns >= x) & (columns < x + size))[None] for y, x in corners]
     )[..., None]
-
-    @jax.jit
-    def features(images: jax.Array, variables: Any) -> jax.Array:
-        return tapped(model, variables, images, name).reshape(len(images), -1)
-
-    changed = jnp.where(jnp.asarray(masks), _colour(value, channels, images.dtype), images)
-    signs = np.sign(np.asarray(features(images, variables)) - np.asarray(features(changed, variables)))
+    changed = jnp.where(masks, _colour(value, channels, images.dtype), images)
+    whole, hidden = evaluated(tapped, model, variables, [images, changed], name)
+    signs = np.sign(whole - hidden).reshape(count, -1)
     pairs = [(signs[i] != signs[j]).mean() for i in range(count) for j in range(i)]
     return float(np.mean(pairs))
 
@@ -159,14 +150,38 @@ def _colour(value: float | Sequence[float], channels: int, dtype: Any) -> jax.Ar
     return jnp.asarray(value, dtype)
 
 
-def _asker(model: nn.Module, variables: Mapping[str, Any], name: str) -> Any:
-    """Images → logits, and each feature of a layer summed over its map."""
-    model, variables = unrolled(model, variables)
+def correspondences(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    parts: Sequence[tuple[str, Sequence[tuple[int, int]]]],
+    names: Sequence[str],
+    size: int,
+    value: float | Sequence[float] = 0.0,
+) -> pandas.DataFrame:
+    """:func:`correspondence` of several parts in several layers. Zeiler & Fergus 2013, Table 1.
 
-    @jax.jit
-    def ask(images: jax.Array, variables: Any) -> tuple[jax.Array, jax.Array]:
-        logits: Any = model.apply(variables, images)[0]
-        maps = tapped(model, variables, images, name)
-        return logits, maps.reshape(len(maps), -1, maps.shape[-1]).sum(1)
+    Args:
+      model, variables, images, size, value: as there.
+      parts: what each is called, and its corner in each image; names may come again, as that of random parts does.
+      names: of taps or modules.
 
-    return lambda images: ask(images, variables)
+    Returns:
+      One row a layer and part: ``layer``, ``part`` and ``difference``.
+
+    Raises:
+      UserError: as :func:`correspondence`.
+    """
+    rows = [
+        (name, part, correspondence(model, variables, images, corners, name, size, value))
+        for name in names
+        for part, corners in parts
+    ]
+    return pandas.DataFrame(rows, columns=("layer", "part", "difference"))
+
+
+def _answers(model: nn.Module, variables: Any, images: jax.Array, name: str) -> tuple[jax.Array, jax.Array]:
+    """Probabilities, and each feature of a layer summed over its map."""
+    logits, found = forward(model, variables, images)
+    maps = picked(found, name)[name]
+    return jax.nn.softmax(logits), maps.reshape(len(maps), -1, maps.shape[-1]).sum(1)

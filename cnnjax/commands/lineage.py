@@ -26,11 +26,11 @@ def _lineage(options: argparse.Namespace, settings: list[str]) -> int:
     from rich.table import Table
 
     from cnnjax import files
-    from cnnjax.analysis import lineage, pictures
+    from cnnjax.analysis import charts, lineage
 
     frames = {"costs": lineage.costs(options.names)}
     if options.chart:
-        pictures.lineage(frames["costs"]).savefig(options.chart, dpi=150)
+        charts.lineage(frames["costs"]).savefig(options.chart, dpi=150)
     if options.fit:
         frames["memory"] = lineage.footprints(options.names, options.fit)
     if options.markdown:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnnjax import cli, errors, models
-from cnnjax.analysis import lineage, memory, pictures, sizes
+from cnnjax.analysis import charts, lineage, memory, sizes
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -127,7 +127,7 @@ def test_memory_as_a_command(capsys):
 
 
 def test_the_chart_has_a_point_and_a_name_for_each():
-    axes = pictures.lineage(lineage.costs()).axes[0]
+    axes = charts.lineage(lineage.costs()).axes[0]
     names = [name for name, each in lineage.NETWORKS.items() if each.top1 is not None]
     assert [text.get_text().partition(" ")[0] for text in axes.texts] == names
     places = {tuple(point) for each in axes.collections for point in np.round(each.get_offsets(), 3).tolist()}
