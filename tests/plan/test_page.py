@@ -41,4 +41,4 @@ def test_a_plan_is_of_its_recipe(section: str) -> None:
 
 def test_the_networks_that_are_on_it() -> None:
     names = {read(section)[1]["network"].split(",")[0] for section in SECTIONS}
-    assert {"resnet50", "vgg16"} <= names
+    assert {"resnet50", "vgg16", "inception_v3"} <= names
