@@ -332,6 +332,12 @@ def test_a_dry_run_refuses_what_training_does(setting: str, call, tmp_path: path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_arms_that_settings_have_made_the_same_are_named(call, tmp_path: pathlib.Path) -> None:
+    code, output, _ = call("run", DEGRADATION, "--dry-run", "--config.model.depth=8", "--config.model.width=2")
+    assert code == 0
+    assert "with these settings plain20, plain32, plain56 are the same" in output
+
+
 def test_settings_of_a_dry_run(call, tmp_path: pathlib.Path) -> None:
     """Settings may stand anywhere, and have spaces in them."""
     code, output, errors = call("run", "--config.duration=30 epochs", DEGRADATION, "--dry-run", "--scale", "digits")
