@@ -5,12 +5,14 @@ the program on its share, and the program reduces explicitly over an axis of the
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax import lax
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from cnnjax import errors
@@ -26,7 +28,7 @@ class Layout:
 
     Attributes:
       mapping: ``"jit"`` or ``"pmap"``.
-      devices: in order.
+      devices: in order; those of all processes.
     """
 
     mapping: str
@@ -68,7 +70,9 @@ class Layout:
                     devices=self.devices,
                     donate_argnums=tuple(position + 1 for position in donate),
                 )
-            return mapped[len(arguments)](np.arange(len(self.devices)), *arguments)
+            results = mapped[len(arguments)](np.arange(len(self._sharding().addressable_devices)), *arguments)
+            # What pmap gives a process are the copies on its own devices.
+            return multihost_utils.host_local_array_to_global_array(results, self._mesh(), PartitionSpec())
 
         return call
 
@@ -120,8 +124,8 @@ class Layout:
         return jax.tree.map(divide, tree)
 
     def put(self, tree: Any) -> Any:
-        """Copies a tree of arrays to the devices, whole on each."""
-        return jax.device_put(tree, self._sharding())
+        """Copies a tree of arrays, which every process has, to the devices, whole on each."""
+        return _copy(self._sharding())(tree)
 
     def abstract(self, tree: Any) -> Any:
         """Shapes with the placement that a checkpoint is restored to."""
@@ -130,11 +134,23 @@ class Layout:
     def check_batch(self, name: str, size: int) -> None:
         """Raises a `UserError` where the devices do not divide a batch."""
         if size % len(self.devices):
-            raise errors.UserError(f"{len(self.devices)} devices do not divide {name} = {size}")
+            processes = len({device.process_index for device in self.devices})
+            of = f" of {processes} processes" if processes > 1 else ""
+            raise errors.UserError(f"{len(self.devices)} devices{of} do not divide {name} = {size}")
 
     def _sharding(self, *axes: str | None) -> NamedSharding:
-        mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
-        return NamedSharding(mesh, PartitionSpec(*axes))
+        return NamedSharding(self._mesh(), PartitionSpec(*axes))
+
+    def _mesh(self) -> Mesh:
+        return Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+@functools.cache
+def _copy(sharding: NamedSharding) -> Callable[[Any], Any]:
+    if sharding.is_fully_addressable:
+        return lambda tree: jax.device_put(tree, sharding)
+    # Of several processes device_put takes no keys, and sends everything around to compare it.
+    return jax.jit(lambda tree: tree, out_shardings=sharding)
 
 
 def layout(mapping: str, count: int) -> Layout:

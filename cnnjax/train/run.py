@@ -23,6 +23,7 @@ EXACT = (
     "machine",
     "device",
     "device_count",
+    "processes",
     "cores",
     "parallel",
     "steps_per_dispatch",
@@ -85,7 +86,7 @@ class RunFolder:
             found = read_json(file, _RECORD)["config"]
             raise errors.UserError(f"{self.path} holds another run: {_difference(found, config)}")
         record = read_json(file, _RECORD)
-        before = record["environment"]
+        before = {"processes": 1, **record["environment"]}  # what was not written at first
         changed = [key for key in EXACT if before.get(key) != environment[key]]
         if changed and self.status().get("state") != "finished":
             what = "; ".join(_change(key, before.get(key), environment[key]) for key in changed)
@@ -159,6 +160,35 @@ class RunFolder:
         """The first of ``steps`` at which a metric was lowest, by ``metrics.jsonl``."""
         values = {row["step"]: row[metric] for row in self.metrics() if metric in row and row["step"] in steps}
         return min(values, key=lambda step: (values[step], step)) if values else None
+
+
+class Follower(RunFolder):
+    """A run's folder to a process that is not the first one: that one keeps the records."""
+
+    @contextlib.contextmanager
+    def locked(self, wait_s: float = 5.0) -> Iterator[None]:
+        """Process 0 holds the folder."""
+        yield
+
+    def status(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def set_status(self, **fields: Any) -> None:
+        """Does nothing."""
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Nothing."""
+        return []
+
+    def add_metrics(self, row: dict[str, Any]) -> None:
+        """Does nothing."""
+
+    def add_timing(self, row: dict[str, Any]) -> None:
+        """Does nothing."""
+
+    def cut(self, step: int) -> None:
+        """Does nothing."""
 
 
 def read_json(file: pathlib.Path, kinds: Mapping[str, Any] | None = None) -> dict[str, Any]:
