@@ -78,7 +78,7 @@ class Checkpoints:
 
     def save(self, step: int, tree: Any) -> None:
         """Begins to save ``tree`` as ``step``, and returns when its arrays have been copied."""
-        self.wait()
+        hosts.on_all(self.wait)
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
         if not hosts.from_first(lambda: self._begin(step, size)):
             return

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -116,7 +117,7 @@ def recognise(
             raise errors.UserError(f"--processes {count} wants --coordinator HOST:PORT, an address of process 0")
         return Place(by.name if by else "given", method, coordinator, count, process)
     if by and by.processes:
-        return Place(by.name, by.method, None, None, None) if count > 1 else None
+        return Place(by.name, by.method, None, count, int(environment[by.process])) if count > 1 else None
     return Place("TPU slice", "", None, None, None) if (tpu_hosts or _tpu_hosts)() > 1 else None
 
 
@@ -147,8 +148,16 @@ def joined(place: Place | None, log: pathlib.Path, say: Callable[[str], None]) -
         return
     # SIGTERM is listened to by training itself, which saves at the end of a dispatch.
     jax.config.update("jax_enable_preemption_service", False)
-    # Otherwise a process on CPUs is alone in its devices.
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    who, together = f"process {place.process} of {place.processes}" if place.processes else "a process", False
+
+    def end() -> NoReturn:
+        again = "start all of them again, and they go on from the last checkpoint"
+        why = f"another process was lost; {again}" if together else f"the others were not there within {CONNECT_S} s"
+        _ending.acquire()
+        print(f"cnnjax: error: {who}: {why}", file=sys.stderr)
+        _exit(signals.EXIT_INTERRUPTED)
+
+    _instead_of_abort(end, log / f".process-{socket.gethostname() if place.process is None else place.process}.log")
     try:
         jax.distributed.initialize(
             place.coordinator,
@@ -160,15 +169,15 @@ def joined(place: Place | None, log: pathlib.Path, say: Callable[[str], None]) -
             shutdown_timeout_seconds=LEAVE_S,
         )
     except (RuntimeError, ValueError) as error:
-        raise errors.UserError(f"the processes of this training did not find each other ({_first(error)})") from error
-    _end_when_lost(log)
+        raise errors.UserError(f"{who} cannot join the others: {_first(error)}") from error
     here, there = jax.local_device_count(), jax.device_count()
-    say(f"process {jax.process_index()} of {jax.process_count()} ({place.found}): {here} of {there} devices")
+    who, together = f"process {jax.process_index()} of {jax.process_count()}", True
+    say(f"{who} ({place.found}): {here} of {there} devices")
     try:
         yield
     except Exception as error:
         if lost(error):
-            _end_as_lost()
+            end()
         if not isinstance(error, errors.UserError | OSError):
             # At its exit the interpreter would wait for the others, and they for this process.
             traceback.print_exc()
@@ -265,31 +274,21 @@ def _outcomes(compute: Callable[[], Any]) -> list[Any]:
     return [each["value"] for each in found]
 
 
-def _end_when_lost(log: pathlib.Path) -> None:
-    """JAX's runtime aborts a process whose peers have gone, after pages of its own; here that is a line and a status."""
-    log.mkdir(parents=True, exist_ok=True)
-    file = os.open(log / f".process-{jax.process_index()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+def _instead_of_abort(end: Callable[[], NoReturn], log: pathlib.Path) -> None:
+    """JAX's runtime aborts a process that has lost another, and prints pages: they go to a file, and ``end`` is called."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for number, name in ((1, "stdout"), (2, "stderr")):
         setattr(sys, name, os.fdopen(os.dup(number), "w", buffering=1, errors="replace"))
         os.dup2(file, number)
     os.close(file)
     # A handler of Python's own would run only after the abort: this one is called by the thread that aborts.
-    handle = _HANDLER(lambda _: _end_as_lost())
-    _handlers.append(handle)
-    ctypes.CDLL(None).signal(signal.SIGABRT, handle)
+    _handlers.append(ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _: end()))
+    ctypes.CDLL(None).signal(signal.SIGABRT, _handlers[-1])
 
 
-_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)
 _handlers: list[Any] = []
-"""Referred to by C alone."""
-
-
-def _end_as_lost() -> NoReturn:
-    _ending.acquire()
-    who = f"process {jax.process_index()} of {jax.process_count()}"
-    again = "start all of them again, and they go on from the last checkpoint"
-    print(f"cnnjax: error: {who}: another process was lost; {again}", file=sys.stderr)
-    _exit(signals.EXIT_INTERRUPTED)
+"""What only C refers to."""
 
 
 def _exit(status: int) -> NoReturn:

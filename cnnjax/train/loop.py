@@ -221,7 +221,7 @@ def _train(
                     return finish("diverged", done, {})
                 checkpoints.save(done, {"state": state, "sums": sums})
             if stop_here and done < program.steps:
-                hosts.from_first(checkpoints.wait)
+                hosts.on_all(checkpoints.wait)
                 raise Interrupted(f"{folder.path}: stopped and saved at step {done} of {program.steps}")
         last = [(key, value) for each in folder.metrics()[-1:] for key, value in each.items()]
         summary = {key: value for key, value in last if key.split("/")[0] in ("train", "test")}
