@@ -33,6 +33,8 @@ _LEAST = 1024
 """Bytes that are exchanged at least: a program is compiled for each length."""
 
 _ending = threading.Lock()
+_left: list[int] = []
+"""The status of this process, once it is leaving."""
 
 T = TypeVar("T")
 
@@ -129,7 +131,7 @@ def _tpu_hosts() -> int:
 
 
 @contextlib.contextmanager
-def joined(place: Place | None, log: pathlib.Path, say: Callable[[str], None]) -> Iterator[None]:
+def joined(place: Place | None, folder: pathlib.Path, say: Callable[[str], None]) -> Iterator[None]:
     """Meanwhile this process is one of those of a training. To be entered before JAX is asked for devices.
 
     Where another process is lost, this one ends with a line and `signals.EXIT_INTERRUPTED`: at once where they communicate on
@@ -137,7 +139,7 @@ def joined(place: Place | None, log: pathlib.Path, say: Callable[[str], None]) -
 
     Args:
       place: of this process; ``None``: it is alone, and nothing is done.
-      log: the folder that gets a file of what JAX's runtime prints, which is much where a process is lost.
+      folder: gets a file of what JAX's runtime prints, which is much where a process is lost.
       say: is told in one line who this is.
 
     Raises:
@@ -149,15 +151,21 @@ def joined(place: Place | None, log: pathlib.Path, say: Callable[[str], None]) -
     # SIGTERM is listened to by training itself, which saves at the end of a dispatch.
     jax.config.update("jax_enable_preemption_service", False)
     who, together = f"process {place.process} of {place.processes}" if place.processes else "a process", False
+    log = folder / f".process-{socket.gethostname() if place.process is None else place.process}.log"
 
     def end() -> NoReturn:
         again = "start all of them again, and they go on from the last checkpoint"
-        why = f"another process was lost; {again}" if together else f"the others were not there within {CONNECT_S} s"
-        _ending.acquire()
-        print(f"cnnjax: error: {who}: {why}", file=sys.stderr)
-        _exit(signals.EXIT_INTERRUPTED)
+        why = (
+            f"another process was lost ({log} has more); {again}"
+            if together
+            else f"the others were not there within {CONNECT_S} s"
+        )
+        _ending.acquire()  # by whichever thread notices it first
+        if not _left:
+            print(f"cnnjax: error: {who}: {why}", file=sys.stderr)
+        _exit(_left[0] if _left else signals.EXIT_INTERRUPTED)
 
-    _instead_of_abort(end, log / f".process-{socket.gethostname() if place.process is None else place.process}.log")
+    _instead_of_abort(end, log)
     try:
         jax.distributed.initialize(
             place.coordinator,
@@ -254,7 +262,7 @@ def leave(status: int) -> None:
     """Ends this process, if it is one of several: with the others, or :data:`LEAVE_S` later without them."""
     if not jax.distributed.is_initialized():
         return
-    _ending.acquire()
+    _left.append(status)
     with contextlib.suppress(RuntimeError):
         jax.distributed.shutdown()
     _exit(status)
