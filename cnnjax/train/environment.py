@@ -33,6 +33,7 @@ def describe(config: configs.ConfigDict) -> dict[str, Any]:
             "accumulate": execution.accumulate,
             "keep": execution.keep,
             "grad_reduce_dtype": execution.grad_reduce_dtype,
+            "shard_optimizer": execution.shard_optimizer,
             "matmul_precision": str(jax.config.values["jax_default_matmul_precision"]),
             "x64": bool(jax.config.values["jax_enable_x64"]),
             "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),

@@ -34,6 +34,9 @@ EXACT = (
 )
 """What must be the same for a resumed run to be bit-identical to an uninterrupted one."""
 
+_LATER: dict[str, Any] = {"processes": 1, "arithmetic": {"shard_optimizer": False}}
+"""What was not recorded at first, and what it was then."""
+
 _RECORD = {"config": dict, "hash": str, "environment": dict}
 _FINISHED = {"outcome": str, "step": int, "seconds": int | float, "summary": dict}
 _STATUS = {"state": str | None, "step": int | None, "seconds": int | float | None, "notes": list | None}
@@ -86,7 +89,8 @@ class RunFolder:
             found = read_json(file, _RECORD)["config"]
             raise errors.UserError(f"{self.path} holds another run: {_difference(found, config)}")
         record = read_json(file, _RECORD)
-        before = {"processes": 1, **record["environment"]}  # what was not written at first
+        found = record["environment"]
+        before = {**_LATER, **found, "arithmetic": {**_LATER["arithmetic"], **found.get("arithmetic", {})}}
         changed = [key for key in EXACT if before.get(key) != environment[key]]
         if changed and self.status().get("state") != "finished":
             what = "; ".join(_change(key, before.get(key), environment[key]) for key in changed)
