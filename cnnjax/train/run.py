@@ -24,6 +24,7 @@ EXACT = (
     "device",
     "device_count",
     "processes",
+    "shard_optimizer",
     "cores",
     "parallel",
     "steps_per_dispatch",
@@ -34,7 +35,7 @@ EXACT = (
 )
 """What must be the same for a resumed run to be bit-identical to an uninterrupted one."""
 
-_LATER: dict[str, Any] = {"processes": 1, "arithmetic": {"shard_optimizer": False}}
+_LATER = {"processes": 1, "shard_optimizer": False}
 """What was not recorded at first, and what it was then."""
 
 _RECORD = {"config": dict, "hash": str, "environment": dict}
@@ -89,8 +90,7 @@ class RunFolder:
             found = read_json(file, _RECORD)["config"]
             raise errors.UserError(f"{self.path} holds another run: {_difference(found, config)}")
         record = read_json(file, _RECORD)
-        found = record["environment"]
-        before = {**_LATER, **found, "arithmetic": {**_LATER["arithmetic"], **found.get("arithmetic", {})}}
+        before = {**_LATER, **record["environment"]}
         changed = [key for key in EXACT if before.get(key) != environment[key]]
         if changed and self.status().get("state") != "finished":
             what = "; ".join(_change(key, before.get(key), environment[key]) for key in changed)

@@ -248,7 +248,7 @@ def test_killed_one_process_the_other_ends_and_both_go_on(number: int, start: St
     assert (status, problems.count("\n")) == (75, 1)
     assert problems.startswith(f"cnnjax: error: process {1 - number} of 2: another process was lost (")
     assert problems.endswith("start all of them again, and they go on from the last checkpoint\n")
-    assert (folder.checkpoints / "8.json").exists()
+    assert (folder.checkpoints / "4.json").exists()
     again = ended(start(2, 1, folder))
     assert [(status, problems) for status, _, problems in again] == [(0, "")] * 2
     assert (folder.path / "metrics.jsonl").read_bytes() == (undisturbed.path / "metrics.jsonl").read_bytes()
