@@ -250,9 +250,7 @@ def same(facts: Mapping[str, Any]) -> None:
 
 def lost(error: BaseException | None) -> bool:
     """Whether the reason of an error is that another process has gone."""
-    if not jax.distributed.is_initialized():
-        return False
-    if not error:
+    if not error or not jax.distributed.is_initialized():
         return False
     own = isinstance(error, jax.errors.JaxRuntimeError) and _LOST.search(str(error))
     return bool(own) or lost(error.__cause__)
