@@ -138,15 +138,7 @@ def check(program: Program, config: configs.ConfigDict) -> None:
             f"execution.devices = {config.execution.devices} leaves process {min(missing)} of {jax.process_count()} without "
             "a device; 0 takes all"
         )
-    settings = {key: value for key, value in configs.flatten(json.loads(config.to_json())).items() if key not in _OWN}
-    hosts.same(
-        {
-            **{f"config.{key}": value for key, value in settings.items()},
-            **{f"the fingerprint of the {name} set": found for name, found in program.fingerprints.items()},
-            "the form of convolutions": program.conv_form,
-            "the versions of packages": environment.packages(),
-        }
-    )
+    hosts.same(lambda: _facts(program, config))
     _plan(program, config)
     kept = config.execution.checkpoint
     if kept.keep < 1:
@@ -229,6 +221,17 @@ def _train(
         weights.save(folder.weights, program.record(), program.fetch(state.variables))
     finish("completed", done, summary)
     return None
+
+
+def _facts(program: Program, config: configs.ConfigDict) -> dict[str, Any]:
+    """What all processes of a training must have in common, as JSON holds it."""
+    settings = configs.flatten(json.loads(config.to_json()))
+    return {
+        **{f"config.{key}": value for key, value in settings.items() if key not in _OWN},
+        **{f"the fingerprint of the {name} set": found for name, found in program.fingerprints.items()},
+        "the form of convolutions": program.conv_form,
+        "the versions of packages": environment.packages(),
+    }
 
 
 def _check_shared(folder: pathlib.Path) -> None:

@@ -4,6 +4,7 @@ Seeds of one configuration share a program, and so compile once.
 """
 
 import functools
+import hashlib
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +22,7 @@ from cnnjax.interop import weights
 from cnnjax.nn import norm, onednn, stacking
 from cnnjax.nn.rows import Side
 from cnnjax.tasks.classification import EVALUATED, Classification
-from cnnjax.train import checkpoint, compiler, optimizer, parallel, pixels, schedule, state, step, transfer
+from cnnjax.train import checkpoint, compiler, hosts, optimizer, parallel, pixels, schedule, state, step, transfer
 
 Sums = dict[str, jax.Array]
 
@@ -279,6 +280,8 @@ class Program:
             if isinstance(begun.opt_state, state.Averaged):
                 average = jax.tree.map(np.copy, variables["params"])
                 begun = begun.replace(opt_state=begun.opt_state._replace(average=average))
+        # Every process has computed, or read, these by itself; from here on its copies are taken for those of all.
+        hosts.same(lambda: {"the state before the first step": _digest(self.fetch((begun.params, begun.batch_stats)))})
         begun = self.layout.put(begun)
         if self.config.execution.shard_optimizer:
             begun = begun.replace(opt_state=self.layout.divide(begun.opt_state, self.abstract.opt_state))
@@ -490,6 +493,10 @@ def conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None]) 
     if choice not in CPU_CONVOLUTIONS:
         raise errors.unknown("execution.cpu_convolution", choice, CPU_CONVOLUTIONS)
     return onednn.form(say) if choice == "auto" and layout.runs_on_one_cpu else "canonical"
+
+
+def _digest(tree: Any) -> str:
+    return hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))).hexdigest()
 
 
 def _nested(values: np.ndarray) -> tuple[Any, ...]:

@@ -195,6 +195,17 @@ data.Arrays.fingerprint = property(lambda self: "another")
 
 
 @pytest.mark.slow
+def test_other_parameters_to_begin_with(start: Start, tmp_path: pathlib.Path) -> None:
+    lines = """
+real = program.Program._init
+program.Program._init = lambda self, seed: real(self, seed + 1)
+"""
+    for status, _, problems in ended(start(2, 1, RunFolder(tmp_path / "run"), {1: lines})):
+        assert status == 2
+        assert "process 1 does not train what process 0 does: the state before the first step is" in problems
+
+
+@pytest.mark.slow
 def test_what_one_process_alone_cannot_do(start: Start, tmp_path: pathlib.Path) -> None:
     """A batch that the devices do not divide is everyone's error; data that one host has not is that one's."""
     (status, _, problems), other = ended(start(2, 1, RunFolder(tmp_path / "run"), batch_size=63))
