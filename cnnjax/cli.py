@@ -22,6 +22,7 @@ from cnnjax.commands import (
     lineage,
     look,
     models,
+    plan,
     sweep,
     train,
     weights,
@@ -90,7 +91,21 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run, takes_settings=takes_settings)
         return sub
 
-    for each in (sweep, train, evaluate, look, explain, models, describe, lineage, convolution, weights, data, bench):
+    for each in (
+        sweep,
+        train,
+        evaluate,
+        look,
+        explain,
+        models,
+        describe,
+        lineage,
+        convolution,
+        plan,
+        weights,
+        data,
+        bench,
+    ):
         each.add(command)
     return parser
 

@@ -78,6 +78,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.boundaries": (),
             "schedule.factor": 0.96,
             "schedule.every": "8 epochs",
-            "evaluation.batch_size": 250,
+            "evaluation.batch_size": 256,
         },
     )

@@ -79,19 +79,19 @@ class Layout:
         return call
 
     def compile_step(self, step: Callable[..., Any]) -> Any:
-        """Maps ``step(state, batch) → (state, sums)`` over the devices; what comes of it can be lowered for abstract arguments.
+        """Maps ``step(state, batch, scale) → (state, sums)`` over the devices; it can be lowered for abstract arguments too.
 
-        The state is whole on every device and is donated; a batch is divided among them as :meth:`share` has it.
+        State and scale are whole on every device, and the state is donated; a batch is divided as :meth:`share` has it.
         """
         if self.mapping == "jit":
             return jax.jit(
                 step,
                 donate_argnums=0,
-                in_shardings=(self._sharding(), self._sharding(AXIS)),
+                in_shardings=(self._sharding(), self._sharding(AXIS), self._sharding()),
                 out_shardings=self._sharding(),
                 compiler_options=compiler.options(self.devices[0].platform),
             )
-        return jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=None, devices=self.devices, donate_argnums=0)
+        return jax.pmap(step, AXIS, in_axes=(None, 0, None), out_axes=None, devices=self.devices, donate_argnums=0)
 
     def share(self, batch: Any) -> Any:
         """Shapes of the arrays of a global batch ``[N, ...]`` as :meth:`compile_step` wants them."""

@@ -326,7 +326,7 @@ class Program:
         self,
         train_state: state.TrainState,
         batch: dict[str, jax.Array],
-        scale: jax.Array | float = 1.0,
+        scale: jax.Array,
         *,
         frozen: bool = False,
         size: int = 0,
@@ -355,7 +355,7 @@ class Program:
         self,
         train_state: state.TrainState,
         batch: dict[str, jax.Array],
-        scale: jax.Array | float,
+        scale: jax.Array,
         frozen: bool,
         size: int,
     ) -> tuple[state.TrainState, Sums]:
@@ -375,7 +375,7 @@ class Program:
             pieces=pieces,
             marks=self._marks if frozen else None,
             freeze_bn={"never": False, "while frozen": frozen, "always": True}[self.config.init.freeze_bn],
-            scale=jnp.float32(scale) if self.config.schedule.plateau else None,
+            scale=scale if self.config.schedule.plateau else None,
             radius=settings.max_filter,
             average=settings.average,
         )
