@@ -57,6 +57,13 @@ def _limited(text: str) -> int:
     return int(text)
 
 
+def address(text: str) -> str:
+    """Of a host and a port: names, IPv4, or IPv6 in brackets."""
+    if not re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}", text):
+        raise argparse.ArgumentTypeError(f"an address is written HOST:PORT, not {text!r}")
+    return text
+
+
 def features(text: str) -> tuple[int, ...]:
     """``"0-2,7"`` → 0, 1, 2, 7."""
     return _numbers("features", text)

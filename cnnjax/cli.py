@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from cnnjax import errors
+from cnnjax import errors, signals
 from cnnjax.commands import (
     bench,
     convolution,
@@ -47,6 +47,13 @@ def main(words: Sequence[str] | None = None) -> int:
     options, unknown = parser.parse_known_args([each for each in words if each not in settings])
     for each in [*unknown, *(settings if not options.takes_settings else ())]:
         parser.error(f"unknown argument {each!r}; `cnnjax {options.command} --help` lists what there is")
+    status = _status(options, settings)
+    if hosts := sys.modules.get("cnnjax.train.hosts"):
+        hosts.leave(status)
+    return status
+
+
+def _status(options: argparse.Namespace, settings: list[str]) -> int:
     try:
         return options.run(options, settings)
     except errors.UserError as error:
@@ -120,7 +127,5 @@ def _without_devices() -> str:
 
 
 def _interrupted() -> int:
-    from cnnjax.train.loop import EXIT_INTERRUPTED
-
     print("cnnjax: interrupted", file=sys.stderr)
-    return EXIT_INTERRUPTED
+    return signals.EXIT_INTERRUPTED

@@ -74,6 +74,7 @@ NEUTRAL: dict[str, Any] = {
     "task.colour": 0.0,
     "task.photometric": 0.0,
     "task.sizes": (),
+    "execution.shard_optimizer": False,
 }
 """Settings that recipes did not have at first → the value at which all is as it was then."""
 

@@ -4,6 +4,9 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+EXIT_INTERRUPTED = 75
+"""Exit status of what was told to stop, has saved, and can be started again (``EX_TEMPFAIL``)."""
+
 
 @contextmanager
 def noted() -> Iterator[Callable[[], int]]:

@@ -118,6 +118,7 @@ def get_config() -> ml_collections.ConfigDict:
                 # What is kept for the backward pass: all, convolutions (the rest is computed again), or blocks (inputs only).
                 "keep": "convolutions",
                 "grad_reduce_dtype": "float32",  # under pmap
+                "shard_optimizer": False,  # under jit: of what the optimiser keeps, each device has a part
                 "cpu_convolution": "auto",  # oneDNN's on one CPU device or under pmap, where it passes a probe; or xla
                 "keep_programs": True,  # compiled ones, for the next start, in the user's cache folder
                 "data_dir": config_dict.placeholder(str),

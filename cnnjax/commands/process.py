@@ -23,6 +23,10 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def say_nothing(line: str) -> None:
+    """What a process says that is not the first one of its training."""
+
+
 def console() -> "Console":
     """For wide tables: as wide as the terminal; what is read by a program has no width, and gets :data:`WIDTH`."""
     from rich.console import Console

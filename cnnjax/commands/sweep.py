@@ -50,9 +50,10 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
     process.leave_devices_to_workers()
     from rich.console import Console
 
+    from cnnjax import signals
     from cnnjax.sweep import ensembles, experiment, plan, rehearsal, report, runner, summary
     from cnnjax.sweep.verdict import INCONCLUSIVE
-    from cnnjax.train.loop import EXIT_INTERRUPTED, Interrupted
+    from cnnjax.train.loop import Interrupted
 
     console = Console()
     asked = experiment.load(options.experiment)
@@ -76,7 +77,7 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
             failures = runner.run(sweep, options.workers, console)
         except Interrupted:
             console.print("stopped; the same command goes on from here")
-            return EXIT_INTERRUPTED
+            return signals.EXIT_INTERRUPTED
         for failure in failures:
             print(f"cnnjax: failed: {failure}", file=sys.stderr)
         for line in ensembles.complete(sweep):

@@ -1,9 +1,11 @@
 """``cnnjax train``."""
 
 import argparse
+import functools
 import logging
 import pathlib
 import threading
+from contextlib import nullcontext
 from typing import Any
 
 from cnnjax import arguments, machine
@@ -25,6 +27,11 @@ def add(command: process.Add) -> None:
         metavar="NAME,...",
         help="measure the trained network too: responses, rescaled, shifted, probes, or a protocol of cnnjax evaluate",
     )
+    train.add_argument(
+        "--processes", type=arguments.count, help="of this training, each started by itself; 1: it is alone"
+    )
+    train.add_argument("--process", type=arguments.position, help="which one this is, from 0 on")
+    train.add_argument("--coordinator", type=arguments.address, metavar="HOST:PORT", help="an address of process 0")
     train.add_argument("--cores", type=arguments.cores, default=(), help="CPU cores to use, e.g. 0,1")
     train.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
 
@@ -37,44 +44,59 @@ def _train(options: argparse.Namespace, settings: list[str]) -> int:
         threading.Thread(target=process.end_with_parent, daemon=True).start()
     # Orbax logs a save that fails with the tracebacks of its threads; we say it in a line.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
+    from cnnjax.train import hosts
+
+    place = hosts.recognise(options.coordinator, options.processes, options.process)
+    folder = options.run_folder or pathlib.Path("runs") / pathlib.Path(options.config).stem
+    with hosts.joined(place, folder, process.say):
+        return _train_all(options, settings, folder)
+
+
+def _train_all(options: argparse.Namespace, settings: list[str], folder: pathlib.Path) -> int:
+    """Trains every seed, as one of the processes that do."""
     from rich.console import Console
 
     from cnnjax import config as configs
     from cnnjax import models, signals
     from cnnjax.analysis import cost
     from cnnjax.sweep import measures
-    from cnnjax.train import compiler, loop, progress
+    from cnnjax.train import compiler, hosts, loop, progress
     from cnnjax.train.program import Program
     from cnnjax.train.run import RunFolder
 
+    first = hosts.is_first()
+    say = process.say if first else process.say_nothing
     measures.check(options.measure)
     base = configs.load(options.config)
     base = configs.override(base, configs.parse(base, settings))
-    folder = options.run_folder or pathlib.Path("runs") / pathlib.Path(options.config).stem
     runs = (
         [(folder / f"seed-{seed}", configs.override(base, {"seed": seed})) for seed in options.seeds]
         if options.seeds
         else [(folder, base)]
     )
-    with compiler.keeping_programs(base, process.say), signals.noted() as stopped:
-        program = Program(base, process.say, run=runs[0][0])
-        macs = None
+
+    @functools.cache
+    def macs() -> int:
+        return cost.forward(models.create(program.network[0], **program.network[1]), (1, *program.task.shape))
+
+    def finish(path: pathlib.Path, status: dict[str, Any]) -> None:
+        RunFolder(path).set_status(macs=macs())
+        say(_result(path, status))
+        for line in measures.complete(path, options.measure):
+            say(f"{path}: {line}")
+
+    with compiler.keeping_programs(base, say), signals.noted() as stopped:
+        program = hosts.on_all(lambda: Program(base, say, run=runs[0][0]))
         for path, config in runs:
-            if stopped():
-                return loop.EXIT_INTERRUPTED
+            if hosts.any_of(bool(stopped())):
+                return signals.EXIT_INTERRUPTED
             try:
-                with progress.shown(str(path), Console()) as show:
-                    status = loop.train(program, config, RunFolder(path), process.say, stopped, show)
+                with progress.shown(str(path), Console()) if first else nullcontext(progress.nothing) as show:
+                    status = loop.train(program, config, RunFolder(path), say, stopped, show)
             except loop.Interrupted as interrupted:
-                process.say(str(interrupted))
-                return loop.EXIT_INTERRUPTED
-            macs = macs or cost.forward(
-                models.create(program.network[0], **program.network[1]), (1, *program.task.shape)
-            )
-            RunFolder(path).set_status(macs=macs)
-            process.say(_result(path, status))
-            for line in measures.complete(path, options.measure):
-                process.say(f"{path}: {line}")
+                say(str(interrupted))
+                return signals.EXIT_INTERRUPTED
+            hosts.from_first(functools.partial(finish, path, status))
     return process.EXIT_OK
 
 

@@ -7,9 +7,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from cnnjax import errors, machine
+from cnnjax import errors, machine, signals
 from cnnjax.sweep.plan import Arm
-from cnnjax.train.loop import EXIT_INTERRUPTED
 from cnnjax.train.run import RunFolder
 
 
@@ -58,7 +57,7 @@ class Worker:
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
         last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
-        how = "told to stop, not by this sweep" if code == EXIT_INTERRUPTED else how
+        how = "told to stop, not by this sweep" if code == signals.EXIT_INTERRUPTED else how
         return f"{how}: {last.removeprefix('cnnjax: error: ')}"
 
     def record_failure(self) -> None:
@@ -76,7 +75,9 @@ class Worker:
 def start(arm: Arm, seeds: Sequence[int], cores: Sequence[int]) -> Worker:
     """Starts a worker on some seeds of an arm, pinned to ``cores`` (none: not pinned)."""
     arm.folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "cnnjax", *command_line(arm, seeds), "--until-stdin-closes"]
+    # It trains by itself, also where a scheduler has started several of us.
+    alone = ["--processes", "1", "--until-stdin-closes"]
+    command = [sys.executable, "-m", "cnnjax", *command_line(arm, seeds), *alone]
     if cores:
         command += ["--cores", ",".join(map(str, cores))]
     with (arm.folder / "worker.log").open("ab") as log:

@@ -2,6 +2,9 @@
 
 Orbax writes asynchronously and commits by renaming, but reads back whatever bytes it finds. So a manifest with the sha256
 of every file, and of itself, is written after each commit; a step without one, or that does not agree with it, is set aside.
+
+Of several processes all write their shares and read what they need, in a folder that they share; the first one keeps the
+manifests.
 """
 
 import concurrent.futures
@@ -21,6 +24,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from cnnjax import errors, files
+from cnnjax.train import hosts
 
 _OVERHEAD = 1 << 16
 """Bytes of a checkpoint beside its arrays, generously."""
@@ -74,13 +78,13 @@ class Checkpoints:
 
     def save(self, step: int, tree: Any) -> None:
         """Begins to save ``tree`` as ``step``, and returns when its arrays have been copied."""
-        self.wait()
-        if step in self.steps():
+        hosts.on_all(self.wait)
+        size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+        if not hosts.from_first(lambda: self._begin(step, size)):
             return
         # The arrays are donated to the next step while this thread still writes: give it copies.
         copy = jax.tree.map(jnp.copy, tree)
         try:
-            _check_room(self._directory, sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)))
             self._orbax.save(self._directory / str(step), copy, force=True)
         except Exception as error:
             raise _cannot_save(self._directory / str(step), error) from error
@@ -101,6 +105,11 @@ class Checkpoints:
         Raises:
           UserError: the checkpoint holds something else than ``abstract``.
         """
+        step = hosts.from_first(lambda: self._newest(_describe(abstract)))
+        return None if step is None else (step, self._orbax.restore(self._directory / str(step), abstract))
+
+    def _newest(self, expected: dict[str, Any]) -> int | None:
+        """The newest checkpoint that is whole; what is not is set aside."""
         self._clear_unfinished()
         for step in reversed(self.steps()):
             manifest = _read_manifest(self._manifest(step))
@@ -108,9 +117,19 @@ class Checkpoints:
             if damage:
                 self._set_aside(step, damage)
                 continue
-            _check_same(manifest["tree"], _describe(abstract), self._directory / str(step))
-            return step, self._orbax.restore(self._directory / str(step), abstract)
+            _check_same(manifest["tree"], expected, self._directory / str(step))
+            return step
         return None
+
+    def _begin(self, step: int, size: int) -> bool:
+        """Whether a step of so many bytes is to be saved; raises a `UserError` where it cannot be."""
+        if step in self.steps():
+            return False
+        try:
+            _check_room(self._directory, size)
+        except OSError as error:
+            raise _cannot_save(self._directory / str(step), error) from error
+        return True
 
     def _manifest(self, step: int) -> pathlib.Path:
         return self._directory / f"{step}.json"
@@ -119,6 +138,8 @@ class Checkpoints:
         folder = self._directory / str(step)
         try:
             self._orbax.wait_until_finished()
+            if not hosts.is_first():
+                return
             manifest = _sealed({"step": step, "files": _hashes(folder), "tree": description})
             files.write_json(self._manifest(step), manifest)
         except Exception as error:

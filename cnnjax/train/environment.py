@@ -20,11 +20,13 @@ def describe(config: configs.ConfigDict) -> dict[str, Any]:
     execution = config.execution
     return {
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": packages(),
         "commit": commit(),
         "machine": f"{platform.system()} {platform.machine()} {machine.processor()}".strip(),
         "device": jax.devices()[0].device_kind,
         "device_count": execution.devices or jax.device_count(),
+        "processes": jax.process_count(),
+        "shard_optimizer": execution.shard_optimizer,
         "cores": len(machine.cores()),
         "parallel": execution.parallel,
         "steps_per_dispatch": execution.steps_per_dispatch,
@@ -37,6 +39,11 @@ def describe(config: configs.ConfigDict) -> dict[str, Any]:
             "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         },
     }
+
+
+def packages() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def commit() -> str:

@@ -1,7 +1,10 @@
 """A run from its first step, or from its last checkpoint, to its end."""
 
+import contextlib
 import dataclasses
+import json
 import math
+import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +15,16 @@ from cnnjax import config as configs
 from cnnjax import errors
 from cnnjax.interop import weights
 from cnnjax.tasks.classification import EVALUATED, RUNNING
-from cnnjax.train import environment, progress
+from cnnjax.train import environment, hosts, progress
 from cnnjax.train.checkpoint import Checkpoints
 from cnnjax.train.program import Program
-from cnnjax.train.run import RunFolder
+from cnnjax.train.run import Follower, RunFolder
 
-EXIT_INTERRUPTED = 75
-"""Exit status of a run that was told to stop, has saved, and can be started again (``EX_TEMPFAIL``)."""
+_OWN = ("execution.data_dir", "execution.keep_programs")
+"""Settings in which the processes of a training may differ."""
+
+_SEEN_S = 30
+"""Seconds until what one machine writes in a folder that it shares is there for the others."""
 
 
 class Interrupted(Exception):
@@ -61,6 +67,8 @@ def train(
     A run that is finished is left as it is. A loss, or a parameter at a checkpoint, that is not finite ends the run with the
     outcome ``"diverged"``.
 
+    Of several processes all call this with the same arguments; the first one keeps the run's records.
+
     Args:
       program: made from the same configuration, whatever its seed.
       config: the recipe.
@@ -70,7 +78,8 @@ def train(
       show: is told how far the run is.
 
     Raises:
-      UserError: see :func:`check`; or the folder is in use, or holds another run, or another model's checkpoints.
+      UserError: see :func:`check`; or the folder is in use, or holds another run, or another model's checkpoints; or processes
+        differ in what they would train.
       Interrupted: it was told to stop; a checkpoint has been saved.
     """
 
@@ -86,17 +95,24 @@ def train(
         return list(dict.fromkeys([*folder.status().get("notes", []), *program.notes, *said]))
 
     check(program, config)
-    with folder.locked():
-        described = {
-            **environment.describe(config),
-            "data": program.fingerprints,
-            "convolution": program.conv_form,
-            "compiler": program.compiler_options,
-        }
-        folder.open(config, described, note)
-        status = folder.status()
+    folder = folder if hosts.is_first() else Follower(folder.path)
+    with contextlib.ExitStack() as held:
+
+        def begin() -> dict[str, Any]:
+            held.enter_context(folder.locked())
+            described = {
+                **environment.describe(config),
+                "data": program.fingerprints,
+                "convolution": program.conv_form,
+                "compiler": program.compiler_options,
+            }
+            folder.open(config, described, note)
+            return folder.status()
+
+        status = hosts.from_first(begin)
         if status.get("state") == "finished":
             return status
+        hosts.on_all(lambda: _check_shared(folder.path))
         size = {"steps": program.steps, "parameters": program.parameters}
         folder.set_status(state="running", outcome=None, error=None, notes=notes(), **size)
         try:
@@ -109,11 +125,20 @@ def train(
                 state="failed", error=str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             )
             raise
-        return folder.status()
+        return hosts.from_first(folder.status)
 
 
 def check(program: Program, config: configs.ConfigDict) -> None:
-    """Raises a `UserError` where training would refuse settings that its program has nothing to do with."""
+    """Raises a `UserError` where training would refuse settings that its program has nothing to do with.
+
+    So it does where processes differ in their settings, data or networks, or one has no part in the training.
+    """
+    if missing := set(range(jax.process_count())) - {device.process_index for device in program.layout.devices}:
+        raise errors.UserError(
+            f"execution.devices = {config.execution.devices} leaves process {min(missing)} of {jax.process_count()} without "
+            "a device; 0 takes all"
+        )
+    hosts.same(lambda: _facts(program, config))
     _plan(program, config)
     kept = config.execution.checkpoint
     if kept.keep < 1:
@@ -147,7 +172,7 @@ def _train(
         else:
             done, state, sums = 0, program.init(config.seed, folder.path), program.zero()
         folder.cut(done)
-        scale = program.scale(folder.metrics())
+        scale = hosts.from_first(lambda: program.scale(folder.metrics()))
         logged_at, logged_step, rate = time.monotonic(), done, 0.0
         row: dict[str, float] = {}
         while done < program.steps:
@@ -172,7 +197,7 @@ def _train(
                     for name in ("train", "test"):
                         row |= {f"{name}/{key}": value for key, value in program.evaluate(state, name).items()}
                 folder.add_metrics(row)
-                scale = program.scale(folder.metrics()) if config.schedule.plateau else 1.0
+                scale = hosts.from_first(lambda: program.scale(folder.metrics())) if config.schedule.plateau else 1.0
                 now = time.monotonic()
                 rate = (done - logged_step) * config.batch_size / (now - logged_at)
                 seconds = round(spent + now - started, 3)
@@ -181,19 +206,41 @@ def _train(
                 logged_at, logged_step = now, done
 
             show(done, program.steps, rate, row)
-            stop_here = bool(stopped())
+            stop_here = hosts.any_of(bool(stopped()))
             if plan.due("save", done) or stop_here:
                 if not program.finite({"state": state, "sums": sums}):
                     note(f"{folder.path}: a parameter is not finite at step {done}; the run ends here as diverged")
                     return finish("diverged", done, {})
                 checkpoints.save(done, {"state": state, "sums": sums})
             if stop_here and done < program.steps:
-                checkpoints.wait()
+                hosts.on_all(checkpoints.wait)
                 raise Interrupted(f"{folder.path}: stopped and saved at step {done} of {program.steps}")
-        summary = {key: value for key, value in folder.metrics()[-1].items() if key.split("/")[0] in ("train", "test")}
-    weights.save(folder.weights, program.record(), program.fetch(state.variables))
+        last = [(key, value) for each in folder.metrics()[-1:] for key, value in each.items()]
+        summary = {key: value for key, value in last if key.split("/")[0] in ("train", "test")}
+    if hosts.is_first():
+        weights.save(folder.weights, program.record(), program.fetch(state.variables))
     finish("completed", done, summary)
     return None
+
+
+def _facts(program: Program, config: configs.ConfigDict) -> dict[str, Any]:
+    """What all processes of a training must have in common, as JSON holds it."""
+    settings = configs.flatten(json.loads(config.to_json()))
+    return {
+        **{f"config.{key}": value for key, value in settings.items() if key not in _OWN},
+        **{f"the fingerprint of the {name} set": found for name, found in program.fingerprints.items()},
+        "the form of convolutions": program.conv_form,
+        "the versions of packages": environment.packages(),
+    }
+
+
+def _check_shared(folder: pathlib.Path) -> None:
+    """Raises a `UserError` where this process does not see what the first one has written."""
+    until = time.monotonic() + _SEEN_S
+    while not (folder / "run.json").exists():
+        if time.monotonic() > until:
+            raise errors.UserError(f"{folder} is not there; the processes of a training share the folder of their run")
+        time.sleep(0.1)
 
 
 def _plan(program: Program, config: configs.ConfigDict) -> _Plan:

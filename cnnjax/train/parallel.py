@@ -5,12 +5,14 @@ the program on its share, and the program reduces explicitly over an axis of the
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax import lax
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from cnnjax import errors
@@ -26,7 +28,7 @@ class Layout:
 
     Attributes:
       mapping: ``"jit"`` or ``"pmap"``.
-      devices: in order.
+      devices: in order; those of all processes.
     """
 
     mapping: str
@@ -42,18 +44,20 @@ class Layout:
         """Whether each compiled program runs on one CPU device, and is not split over several by the compiler."""
         return self.devices[0].platform == "cpu" and (self.mapping == "pmap" or len(self.devices) == 1)
 
-    def compile(self, program: Callable[..., Any], donate: Sequence[int] = ()) -> Callable[..., Any]:
+    def compile(
+        self, program: Callable[..., Any], donate: Sequence[int] = (), results: Any = None
+    ) -> Callable[..., Any]:
         """Maps a program over the devices. All arguments and results are whole arrays, the same on every device.
 
         Args:
           program: calls :meth:`split` on what devices divide among them, and reduces over :attr:`axis`.
           donate: positions of the arguments whose memory the results may take.
+          results: of ``jit``: their shapes, where some are not whole on every device, see :meth:`divided`.
         """
         if self.mapping == "jit":
             options = compiler.options(self.devices[0].platform)
-            return jax.jit(
-                program, donate_argnums=tuple(donate), out_shardings=self._sharding(), compiler_options=options
-            )
+            placed = self._sharding() if results is None else self._shardings(results)
+            return jax.jit(program, donate_argnums=tuple(donate), out_shardings=placed, compiler_options=options)
 
         mapped: dict[int, Callable[..., Any]] = {}
 
@@ -68,7 +72,9 @@ class Layout:
                     devices=self.devices,
                     donate_argnums=tuple(position + 1 for position in donate),
                 )
-            return mapped[len(arguments)](np.arange(len(self.devices)), *arguments)
+            results = mapped[len(arguments)](np.arange(len(self._sharding().addressable_devices)), *arguments)
+            # What pmap gives a process are the copies on its own devices.
+            return multihost_utils.host_local_array_to_global_array(results, self._mesh(), PartitionSpec())
 
         return call
 
@@ -120,21 +126,56 @@ class Layout:
         return jax.tree.map(divide, tree)
 
     def put(self, tree: Any) -> Any:
-        """Copies a tree of arrays to the devices, whole on each."""
-        return jax.device_put(tree, self._sharding())
+        """Copies a tree of arrays, which every process has, to the devices, whole on each."""
+        return _copy(self._sharding())(tree)
 
     def abstract(self, tree: Any) -> Any:
-        """Shapes with the placement that a checkpoint is restored to."""
-        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._sharding()), tree)
+        """Shapes with the placement that a checkpoint is restored to: whole on each device, if they have none yet."""
+
+        def one(leaf: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding or self._sharding())
+
+        return jax.tree.map(one, tree)
+
+    def divided(self, tree: Any) -> Any:
+        """Shapes of arrays of which each device has a part: along the longest axis that the devices divide, else the whole."""
+        count = len(self.devices)
+
+        def one(leaf: Any) -> jax.ShapeDtypeStruct:
+            lengths = [length if length % count == 0 else 0 for length in leaf.shape]
+            axis = lengths.index(max(lengths)) if any(lengths) else -1
+            axes = [AXIS if number == axis else None for number in range(axis + 1)]
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._sharding(*axes))
+
+        return jax.tree.map(one, tree)
+
+    def divide(self, tree: Any, shapes: Any) -> Any:
+        """Leaves each device the part of whole arrays that :meth:`divided` gives it."""
+        return jax.jit(lambda tree: tree, out_shardings=self._shardings(shapes))(tree)
 
     def check_batch(self, name: str, size: int) -> None:
         """Raises a `UserError` where the devices do not divide a batch."""
         if size % len(self.devices):
-            raise errors.UserError(f"{len(self.devices)} devices do not divide {name} = {size}")
+            processes = len({device.process_index for device in self.devices})
+            of = f" of {processes} processes" if processes > 1 else ""
+            raise errors.UserError(f"{len(self.devices)} devices{of} do not divide {name} = {size}")
 
     def _sharding(self, *axes: str | None) -> NamedSharding:
-        mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
-        return NamedSharding(mesh, PartitionSpec(*axes))
+        return NamedSharding(self._mesh(), PartitionSpec(*axes))
+
+    def _shardings(self, shapes: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf.sharding, self.abstract(shapes))
+
+    def _mesh(self) -> Mesh:
+        return Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+@functools.cache
+def _copy(sharding: NamedSharding) -> Callable[[Any], Any]:
+    if sharding.is_fully_addressable:
+        return lambda tree: jax.device_put(tree, sharding)
+    # Of several processes device_put takes no keys, and sends everything around to compare it.
+    return jax.jit(lambda tree: tree, out_shardings=sharding)
 
 
 def layout(mapping: str, count: int) -> Layout:

@@ -4,6 +4,7 @@ Seeds of one configuration share a program, and so compile once.
 """
 
 import functools
+import hashlib
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +22,7 @@ from cnnjax.interop import weights
 from cnnjax.nn import norm, onednn, stacking
 from cnnjax.nn.rows import Side
 from cnnjax.tasks.classification import EVALUATED, Classification
-from cnnjax.train import checkpoint, compiler, optimizer, parallel, pixels, schedule, state, step, transfer
+from cnnjax.train import checkpoint, compiler, hosts, optimizer, parallel, pixels, schedule, state, step, transfer
 
 Sums = dict[str, jax.Array]
 
@@ -88,6 +89,10 @@ class Program:
             raise errors.UserError(
                 f"execution.grad_reduce_dtype = {execution.grad_reduce_dtype} wants execution.parallel = pmap; under "
                 f"{self.layout.mapping} the compiler reduces gradients as they are, in float32"
+            )
+        if execution.shard_optimizer and self.layout.axis:
+            raise errors.UserError(
+                "execution.shard_optimizer wants execution.parallel = jit: the compiler divides the work"
             )
         if execution.keep not in stacking.KEPT:
             raise errors.unknown("execution.keep", execution.keep, stacking.KEPT)
@@ -170,6 +175,8 @@ class Program:
         # Each kernel's random generator is compiled for itself; optimised less, that takes a quarter of the time.
         self._init_compiled = jax.jit(self._init, compiler_options={"xla_backend_optimization_level": 1})
         self.abstract = self._init_compiled.eval_shape(jnp.int32(0))
+        if execution.shard_optimizer:
+            self.abstract = self.abstract.replace(opt_state=state.inner(self.layout.divided, self.abstract.opt_state))
         self._marks = transfer.trained(self.abstract.params, config.init.frozen) if config.init.frozen else None
         if config.init.freeze_bn not in transfer.FREEZE_BN:
             raise errors.unknown("init.freeze_bn", config.init.freeze_bn, transfer.FREEZE_BN)
@@ -182,8 +189,9 @@ class Program:
 
         self._sets = sets
         self._check_sizes()
+        results = (self.abstract, jax.eval_shape(self.task.init))
         self._run_compiled = {
-            (frozen, size): self.layout.compile(functools.partial(self._run, frozen=frozen, size=size), donate=(0,))
+            (frozen, size): self.layout.compile(functools.partial(self._run, frozen=frozen, size=size), (0,), results)
             for frozen in (False, True)
             for size in config.task.sizes or (0,)
         }
@@ -272,7 +280,12 @@ class Program:
             if isinstance(begun.opt_state, state.Averaged):
                 average = jax.tree.map(np.copy, variables["params"])
                 begun = begun.replace(opt_state=begun.opt_state._replace(average=average))
-        return self.layout.put(begun)
+        # Every process has computed, or read, these by itself; from here on its copies are taken for those of all.
+        hosts.same(lambda: {"the state before the first step": _digest(self.fetch((begun.params, begun.batch_stats)))})
+        begun = self.layout.put(begun)
+        if self.config.execution.shard_optimizer:
+            begun = begun.replace(opt_state=self.layout.divide(begun.opt_state, self.abstract.opt_state))
+        return begun
 
     def run(
         self, train_state: state.TrainState, sums: Sums, done: int, count: int, scale: float = 1.0
@@ -480,6 +493,10 @@ def conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None]) 
     if choice not in CPU_CONVOLUTIONS:
         raise errors.unknown("execution.cpu_convolution", choice, CPU_CONVOLUTIONS)
     return onednn.form(say) if choice == "auto" and layout.runs_on_one_cpu else "canonical"
+
+
+def _digest(tree: Any) -> str:
+    return hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))).hexdigest()
 
 
 def _nested(values: np.ndarray) -> tuple[Any, ...]:

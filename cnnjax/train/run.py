@@ -23,6 +23,8 @@ EXACT = (
     "machine",
     "device",
     "device_count",
+    "processes",
+    "shard_optimizer",
     "cores",
     "parallel",
     "steps_per_dispatch",
@@ -32,6 +34,9 @@ EXACT = (
     "data",
 )
 """What must be the same for a resumed run to be bit-identical to an uninterrupted one."""
+
+_LATER = {"processes": 1, "shard_optimizer": False}
+"""What was not recorded at first, and what it was then."""
 
 _RECORD = {"config": dict, "hash": str, "environment": dict}
 _FINISHED = {"outcome": str, "step": int, "seconds": int | float, "summary": dict}
@@ -86,7 +91,7 @@ class RunFolder:
             found = read_json(file, _RECORD)["config"]
             raise errors.UserError(f"{self.path} holds another run: {_difference(found, config)}")
         record = read_json(file, _RECORD)
-        before = record["environment"]
+        before = {**_LATER, **record["environment"]}
         changed = [key for key in EXACT if before.get(key) != environment[key]]
         if changed and self.status().get("state") != "finished":
             what = "; ".join(_change(key, before.get(key), environment[key]) for key in changed)
@@ -160,6 +165,35 @@ class RunFolder:
         """The first of ``steps`` at which a metric was lowest, by ``metrics.jsonl``."""
         values = {row["step"]: row[metric] for row in self.metrics() if metric in row and row["step"] in steps}
         return min(values, key=lambda step: (values[step], step)) if values else None
+
+
+class Follower(RunFolder):
+    """A run's folder to a process that is not the first one: that one keeps the records."""
+
+    @contextlib.contextmanager
+    def locked(self, wait_s: float = 5.0) -> Iterator[None]:
+        """Process 0 holds the folder."""
+        yield
+
+    def status(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def set_status(self, **fields: Any) -> None:
+        """Does nothing."""
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Nothing."""
+        return []
+
+    def add_metrics(self, row: dict[str, Any]) -> None:
+        """Does nothing."""
+
+    def add_timing(self, row: dict[str, Any]) -> None:
+        """Does nothing."""
+
+    def cut(self, step: int) -> None:
+        """Does nothing."""
 
 
 def read_json(file: pathlib.Path, kinds: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What training changes."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -14,6 +15,13 @@ class Averaged(NamedTuple):
 
     inner: optax.OptState
     average: Any
+
+
+def inner(change: Callable[[Any], Any], opt_state: Any) -> Any:
+    """What the optimiser keeps, changed; a running average beside it is left as it is."""
+    if isinstance(opt_state, Averaged):
+        return opt_state._replace(inner=change(opt_state.inner))
+    return change(opt_state)
 
 
 class TrainState(flax.struct.PyTreeNode):

@@ -17,9 +17,9 @@ import pytest
 from rich.console import Console
 
 from cnnjax import errors, machine
+from cnnjax.signals import EXIT_INTERRUPTED
 from cnnjax.sweep import experiment, plan, progress, runner, store
 from cnnjax.sweep.plan import Sweep
-from cnnjax.train.loop import EXIT_INTERRUPTED
 from cnnjax.train.run import folder_lock
 
 

@@ -13,10 +13,10 @@ import pytest
 from cnnjax import cli, machine
 from cnnjax import config as configs
 from cnnjax.commands import process
+from cnnjax.signals import EXIT_INTERRUPTED
 from cnnjax.sweep import experiment, plan, workers
 from cnnjax.sweep.plan import Arm
 from cnnjax.train import loop
-from cnnjax.train.loop import EXIT_INTERRUPTED
 from cnnjax.train.run import RunFolder
 
 

@@ -17,6 +17,7 @@ import pytest
 from cnnjax import config as configs
 from cnnjax import errors, signals
 from cnnjax.train import loop, parallel
+from cnnjax.train.checkpoint import Checkpoints
 from cnnjax.train.program import Program
 from cnnjax.train.run import RunFolder
 
@@ -135,6 +136,45 @@ def test_dtype_of_the_reduction_is_used(stepped) -> None:
     coarse, _ = stepped("pmap", DEVICES, 0, grad_reduce_dtype="bfloat16")
     assert 1e-5 < farthest(exact, coarse) < 0.3
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(coarse.params))
+
+
+def test_shards_of_what_the_optimiser_keeps(made, stepped) -> None:
+    """Each device has an eighth of it, where eight divides an axis; what is computed is the same."""
+    whole, _ = stepped("jit", DEVICES, 0)
+    state, _ = stepped("jit", DEVICES, 0, shard_optimizer=True)
+    assert farthest(whole, state) < 1e-6
+    kept = jax.tree.leaves(state.opt_state)
+    parts = [leaf.size // leaf.addressable_shards[0].data.size for leaf in kept]
+    assert parts == [DEVICES if any(length % DEVICES == 0 for length in leaf.shape) else 1 for leaf in kept]
+    assert 1 < sum(each == DEVICES for each in parts) < len(parts)
+    for leaf in jax.tree.leaves((state.params, state.batch_stats)):
+        assert leaf.addressable_shards[0].data.shape == leaf.shape
+    begun = made("jit", DEVICES, 0, shard_optimizer=True).init(0)
+    assert jax.tree.map(lambda leaf: leaf.sharding.shard_shape(leaf.shape), begun.opt_state) == jax.tree.map(
+        lambda leaf: leaf.sharding.shard_shape(leaf.shape), state.opt_state
+    )
+
+
+def test_shards_are_saved_and_restored(made, stepped, tmp_path: pathlib.Path) -> None:
+    """By each device its own, and by another number of devices, or as a whole, what they want."""
+    state, _ = stepped("jit", DEVICES, 0, shard_optimizer=True)
+    with Checkpoints(tmp_path, 1, (), lambda steps: None, pytest.fail) as checkpoints:
+        checkpoints.save(STEPS, state)
+        checkpoints.wait()
+        for program in (made("jit", DEVICES, 0, shard_optimizer=True), made("jit", 1, 0)):
+            step, found = checkpoints.restore(program.layout.abstract(program.abstract))
+            assert step == STEPS
+            assert farthest(found, state) == 0
+            expected = program.layout.abstract(program.abstract.opt_state)
+            assert jax.tree.map(lambda leaf: leaf.sharding, found.opt_state) == jax.tree.map(
+                lambda leaf: leaf.sharding, expected
+            )
+
+
+def test_shards_are_of_jit(recipe) -> None:
+    config = configs.override(recipe, {"execution.parallel": "pmap", "execution.shard_optimizer": True})
+    with pytest.raises(errors.UserError, match=r"execution\.shard_optimizer wants execution\.parallel = jit"):
+        Program(config)
 
 
 @pytest.mark.parametrize("mapping", ["pmap", "xmap", ""])

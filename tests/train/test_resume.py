@@ -175,7 +175,7 @@ def test_command_told_to_stop(folder, tiny_settings, resume, result: Result, und
         _wait(lambda: _starts(folder), process)
         process.terminate()
         output = process.communicate()[0]
-    assert process.returncode == loop.EXIT_INTERRUPTED == 75
+    assert process.returncode == signals.EXIT_INTERRUPTED == 75
     assert "stopped and saved at step 4 of 22" in output
     assert folder.status()["state"] == "interrupted"
     assert resume(folder) == []
@@ -253,7 +253,7 @@ sys.exit(cli.main(sys.argv[1:]))
     recipe = pathlib.Path(__file__).parents[2] / "configs" / "resnet_cifar_digits.py"
     command = ["train", str(recipe), "--run", str(tmp_path), "--seeds", "0-2", *tiny_settings]
     stopped = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True)
-    assert stopped.returncode == loop.EXIT_INTERRUPTED, stopped.stderr
+    assert stopped.returncode == signals.EXIT_INTERRUPTED, stopped.stderr
     assert sorted(path.name for path in tmp_path.glob("seed-*")) == ["seed-0"]
     assert RunFolder(tmp_path / "seed-0").status()["state"] == "finished"
 

@@ -121,6 +121,17 @@ def test_environment_that_matters(key: str, folder: RunFolder, tiny) -> None:
     assert record["resumed_from"] == ENVIRONMENT
 
 
+def test_what_was_not_recorded_at_first_is_as_it_was_then(folder: RunFolder, tiny) -> None:
+    now = {**ENVIRONMENT, "processes": 1, "shard_optimizer": False}
+    folder.open(
+        tiny, {key: value for key, value in now.items() if key not in ("processes", "shard_optimizer")}, pytest.fail
+    )
+    folder.open(tiny, now, pytest.fail)
+    said: list[str] = []
+    folder.open(tiny, {**now, "processes": 2}, said.append)
+    assert said == [f"{folder.path}: resumed in another environment, not bit-exact (processes: 1 -> 2)"]
+
+
 def test_finished_run_is_not_said_to_be_resumed(folder: RunFolder, tiny) -> None:
     folder.open(tiny, ENVIRONMENT, pytest.fail)
     folder.set_status(**FINISHED)
