@@ -6,7 +6,10 @@ batches that it gives when it lives on the device. Mirroring and colours are lef
 """
 
 import functools
+import multiprocessing
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -281,8 +284,21 @@ class Reader:
 
 
 def _begin_worker(number: int, count: int) -> None:
-    """A worker computes orders as the trainer does, and leaves the accelerators to it."""
+    """A worker computes orders as the trainer does, leaves the accelerators to it, and ends when that says so, or itself ends.
+
+    A scheduler tells every process of a job to stop, and the trainer still has to reach the end of a step.
+    """
     jax.config.update("jax_platforms", "cpu")
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # a worker has one
+    parent.join()
+    os._exit(1)
 
 
 @functools.lru_cache(maxsize=2)
