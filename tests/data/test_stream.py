@@ -2,6 +2,10 @@
 
 import hashlib
 import multiprocessing
+import pathlib
+import subprocess
+import sys
+import time
 
 import jax
 import numpy as np
@@ -108,6 +112,43 @@ def test_processes_read_what_threads_read(sets):
     assert said["processes"] == said["threads"]
     assert said["threads"]
     assert all(each["image"].flags.owndata for each in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("end", "status"), [("os.kill(os.getpid(), 9)", -9), ("sys.exit(5)", 5), ("os.killpg(0, 15)", -15)]
+)
+def test_processes_end_with_the_one_that_reads(end, status, sets, tmp_path):
+    """When it is killed, or ends without closing its reader; told to stop, like all of its group, it still gets its batches."""
+    code = f"""
+import multiprocessing, os, pathlib, signal, sys
+from cnnjax.data import stream
+if __name__ == "__main__":
+    training = stream.Training(stream.Examples("digits", "train", data_dir={str(sets)!r}), 64, 0)
+    reader = stream.Reader(training, 0, 10**6, 2, print)
+    next(reader)
+    print(*(each.pid for each in multiprocessing.active_children()), flush=True)
+    if {status} == -15:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        {end}
+        for _ in range(20):
+            next(reader)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        print("read on", flush=True)
+    {end}
+"""
+    script = tmp_path / "read.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, start_new_session=True, timeout=300)
+    assert done.returncode == status, done.stderr
+    lines = done.stdout.splitlines()
+    assert ("read on" in lines) == (status == -15)
+    pids = list(map(int, lines[0].split()))
+    assert len(pids) == 2
+    until = time.monotonic() + 60
+    while any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < until
+        time.sleep(0.2)
 
 
 def test_a_damaged_image_is_named_once_and_the_next_one_comes_in_its_place(sets):
