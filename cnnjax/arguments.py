@@ -7,6 +7,7 @@ import re
 from cnnjax import machine
 
 _MOST_NUMBERS = 10_000
+_LARGEST = 999_999
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -32,21 +33,27 @@ def _numbers(what: str, text: str) -> tuple[int, ...]:
 
 
 def count(text: str) -> int:
-    if not re.fullmatch(r"0*[1-9][0-9]{0,5}", text):
+    if not re.fullmatch(r"0*[1-9][0-9]*", text):
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, not {text!r}")
-    return int(text)
+    return _limited(text)
 
 
 def counts(text: str) -> tuple[int, ...]:
     """``"1,5"`` → 1, 5."""
-    if not re.fullmatch(r"0*[1-9][0-9]{0,5}(,0*[1-9][0-9]{0,5})*", text):
+    if not re.fullmatch(r"0*[1-9][0-9]*(,0*[1-9][0-9]*)*", text):
         raise argparse.ArgumentTypeError(f"numbers from 1 on are written 1,5, not {text!r}")
-    return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    return tuple(dict.fromkeys(map(_limited, text.split(","))))
 
 
 def position(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text):
+    if not re.fullmatch(r"[0-9]+", text):
         raise argparse.ArgumentTypeError(f"expected a number from 0 on, not {text!r}")
+    return _limited(text)
+
+
+def _limited(text: str) -> int:
+    if len(text.lstrip("0")) > len(str(_LARGEST)):
+        raise argparse.ArgumentTypeError(f"expected a number up to {_LARGEST:,}, not {text!r}")
     return int(text)
 
 
@@ -77,7 +84,9 @@ def channels(text: str) -> tuple[float, ...]:
 def shape(text: str) -> tuple[int, ...]:
     """``"224"`` → 224, a side; ``"224x192x3"`` → height, width and channels."""
     if not re.fullmatch(r"[1-9][0-9]{0,4}((x[1-9][0-9]{0,4}){2})?", text.lower()):
-        raise argparse.ArgumentTypeError(f"a side is written 224; height, width and channels 224x224x3, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a side, 224, or height, width and channels, 224x224x3, each at most 99,999, not {text!r}"
+        )
     return tuple(int(part) for part in text.lower().split("x"))
 
 
@@ -85,6 +94,23 @@ def file(text: str) -> pathlib.Path:
     """A file that is to be written."""
     if not text or pathlib.Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"expected the name of a file, not {text!r}")
+    return pathlib.Path(text)
+
+
+def picture(text: str) -> pathlib.Path:
+    """A file that is to be drawn, in a format that its name ends in."""
+    from matplotlib.figure import Figure  # here: it takes a while to import
+
+    formats = sorted(Figure().canvas.get_supported_filetypes())
+    if (path := file(text)).suffix.lower().removeprefix(".") not in formats:
+        raise argparse.ArgumentTypeError(f"a picture's name ends in .{', .'.join(formats)}; not {text!r}")
+    return path
+
+
+def folder(text: str) -> pathlib.Path:
+    """A folder that files are to be written to."""
+    if not text or (pathlib.Path(text).exists() and not pathlib.Path(text).is_dir()):
+        raise argparse.ArgumentTypeError(f"expected the name of a folder, not {text!r}")
     return pathlib.Path(text)
 
 

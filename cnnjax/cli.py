@@ -22,6 +22,7 @@ from cnnjax.commands import (
     lineage,
     look,
     models,
+    plan,
     sweep,
     train,
     weights,
@@ -35,6 +36,8 @@ def main(words: Sequence[str] | None = None) -> int:
     0: done. 1: a run of a sweep failed. 2: something the user asked for cannot be done, said in one line. 75: interrupted
     and saved, can be started again.
     """
+    # XLA warns, in many lines, of every program that takes long to compile. What goes wrong is an exception too.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     words = sys.argv[1:] if words is None else words
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no × shows another character
@@ -81,7 +84,21 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run, takes_settings=takes_settings)
         return sub
 
-    for each in (sweep, train, evaluate, look, explain, models, describe, lineage, convolution, weights, data, bench):
+    for each in (
+        sweep,
+        train,
+        evaluate,
+        look,
+        explain,
+        models,
+        describe,
+        lineage,
+        convolution,
+        plan,
+        weights,
+        data,
+        bench,
+    ):
         each.add(command)
     return parser
 

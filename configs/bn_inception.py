@@ -72,6 +72,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.boundaries": (),
             "schedule.factor": 0.96,
             "schedule.every": "1.333333 epochs",
-            "evaluation.batch_size": 250,
+            "evaluation.batch_size": 256,
         },
     )

@@ -23,6 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
         "name": "cifarnet",
         "activation": "relu",  # or tanh, sigmoid, identity
         "lrn": False,
+        "first_pool": "max",  # or average: with the others, and no activation, the network is linear
         "batch_norm": False,
         "dropout": 0.0,
         "width_factor": 1.0,

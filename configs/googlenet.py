@@ -47,6 +47,7 @@ def get_config() -> ml_collections.ConfigDict:
         "reduced": True,  # or the naive modules
         "auxiliary": "both",  # or none, first, second
         "auxiliary_bins": False,
+        "auxiliary_norm": True,  # where the network is normalised
         "auxiliary_dropout": 0.7,
         "se_ratio": 0,  # of squeeze-and-excitation after each module; 0: none
         "batch_norm": False,
@@ -77,6 +78,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.boundaries": (),
             "schedule.factor": 0.96,
             "schedule.every": "8 epochs",
-            "evaluation.batch_size": 250,
+            "evaluation.batch_size": 256,
         },
     )

@@ -22,6 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
         "reduced": True,  # or the naive modules
         "auxiliary": "none",  # or first, second, both
         "auxiliary_bins": True,
+        "auxiliary_norm": True,  # where the network is normalised
         "auxiliary_dropout": 0.7,
         "se_ratio": 0,  # of squeeze-and-excitation after each module; 0: none
         "batch_norm": True,

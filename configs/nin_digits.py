@@ -18,6 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     recipe.model = {
         "name": "nin_cifar10",
         "head": "average",  # or connected
+        "head_dropout": 0.0,  # before the fully connected layer; the paper's control has 0 or 0.5
         "mlpconv": True,
         "final_relu": False,
         "batch_norm": False,

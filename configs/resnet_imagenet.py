@@ -79,6 +79,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.plateau": "test/error",
             "schedule.patience": 5,
             "evaluation.every": "1 epochs",
-            "evaluation.batch_size": 250,
+            "evaluation.batch_size": 256,
         },
     )

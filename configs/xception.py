@@ -70,6 +70,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.boundaries": (),
             "schedule.factor": 0.94,
             "schedule.every": "2 epochs",
-            "evaluation.batch_size": 250,
+            "evaluation.batch_size": 256,
         },
     )

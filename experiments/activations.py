@@ -8,8 +8,12 @@ from cnnjax.sweep.experiment import Claim, Experiment, Scale, product
 
 # The paper chooses the rate of each network for itself, as fast as it goes; here each activation has three, and plays its role
 # with the largest of these that does not diverge.
+ACTIVATIONS: dict[str, dict[str, object]] = {
+    **{name: {"model.activation": name} for name in ("relu", "tanh", "sigmoid")},
+    "identity": {"model.activation": "identity", "model.first_pool": "average"},  # a maximum is not linear either
+}
 ARMS = product(
-    activation={name: {"model.activation": name} for name in ("relu", "tanh", "sigmoid", "identity")},
+    activation=ACTIVATIONS,
     rate={f"lr{rate}": {"schedule.learning_rate": rate} for rate in (0.003, 0.01, 0.03)},
 )
 ROLES = {"relu": "relu-lr0.03", "tanh": "tanh-lr0.03", "sigmoid": "sigmoid-lr0.03", "linear": "identity-lr0.01"}
@@ -23,7 +27,10 @@ experiment = Experiment(
             arms=ARMS,
             roles=ROLES,
             seeds=range(5),
-            note="The network at a quarter of its width, on digits enlarged to 32×32.",
+            note=(
+                "The network at a quarter of its width, on digits enlarged to 32×32. Without activations its first pool "
+                "averages too."
+            ),
         ),
         "cifar10": Scale(
             config="../configs/cifarnet.py",
@@ -47,9 +54,24 @@ experiment = Experiment(
             paper="Not in Fig. 1, which has tanh; in words: saturating activations are slower in gradient descent.",
         ),
         Claim(
-            "Without activations, as one linear map, training error ends higher than with ReLUs.",
+            "Without activations, and with average pools, training error ends higher than with ReLUs.",
             "train/error",
             {"linear": 1, "relu": -1},
+            paper="Not in the paper.",
+        ),
+        Claim(
+            "Its four layers are one then: a single linear layer has the same logits, to 0.1 % of their norm.",
+            "linearity/defect",
+            {"linear": -1},
+            above=-1e-3,
+            paper="Not in the paper: a product of matrices is a matrix.",
+            exact=True,
+        ),
+        Claim(
+            "With ReLUs the nearest linear layer misses more than a tenth.",
+            "linearity/defect",
+            {"relu": 1},
+            above=0.1,
             paper="Not in the paper.",
         ),
     ),

@@ -1,7 +1,8 @@
 """Depth: how far does a residual network gain from more layers?
 
-cnnjax run experiments/depth.py                    # embedded digits, ten minutes on two CPU cores
-cnnjax run experiments/depth.py --scale cifar10    # the paper's recipe, up to 1202 layers; wants accelerators
+cnnjax run experiments/depth.py                     # embedded digits, ten minutes on two CPU cores
+cnnjax run experiments/depth.py --scale cifar10     # the paper's recipe, up to 1202 layers; wants accelerators
+cnnjax run experiments/depth.py --scale imagenet    # 18 to 152 layers; wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -15,7 +16,7 @@ def arms(depths: dict[int, dict[str, object]]) -> dict[str, dict[str, object]]:
 
 experiment = Experiment(
     question="How far does a residual network gain from more layers?",
-    source="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition (2015), §4.2, Table 6",
+    source="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition (2015), §4.1 and §4.2, Tables 4 and 6",
     scales={
         "digits": Scale(
             config="../configs/resnet_cifar_digits.py",
@@ -44,22 +45,29 @@ experiment = Experiment(
             seeds=range(5),
             note="The paper's recipe and depths, 64,000 steps of 128 images. Wants an accelerator; one worker has all.",
         ),
+        "imagenet": Scale(
+            config="../configs/resnet_imagenet.py",
+            arms={f"resnet{depth}": {"model.name": f"resnet{depth}"} for depth in (18, 34, 50, 101, 152)},
+            roles={"shallow": "resnet34", "deep": "resnet50", "deeper": "resnet152"},
+            seeds=range(3),
+            note="The paper's networks and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
+        ),
     },
     claims=(
         Claim(
-            "56 layers have a lower test error than 20.",
+            "56 layers have a lower test error than 20; on ImageNet 50 than 34.",
             "test/error",
             {"shallow": 1, "deep": -1},
-            paper="Table 6: 8.75 % and 6.97 %.",
+            paper="Table 6: 8.75 % and 6.97 %. Table 4, ImageNet, top-1, dense, several scales: 21.53 % (C) and 20.74 %.",
         ),
         Claim(
-            "110 layers have a lower test error than 56.",
+            "110 layers have a lower test error than 56; on ImageNet 152 than 50.",
             "test/error",
             {"deep": 1, "deeper": -1},
-            paper="Table 6: 6.97 % and 6.43 % (the best of five; 6.61 ± 0.16 %).",
+            paper="Table 6: 6.97 % and 6.43 % (the best of five; 6.61 ± 0.16 %). Table 4, top-1: 20.74 % and 19.38 %.",
         ),
         Claim(
-            "110 layers are trained without difficulty: no worse in training than 20 (by more than one point).",
+            "110 layers (152) are trained without difficulty: no worse in training than the first (by more than one point).",
             "train/error",
             {"shallow": 1, "deeper": -1},
             above=-0.01,

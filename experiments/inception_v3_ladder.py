@@ -53,6 +53,7 @@ experiment = Experiment(
                 {
                     "v2": {
                         "model.name": "inception_v2_rethinking",
+                        "model.factorised_5x5": True,
                         "model.factorised_7x7": False,
                         "task.label_smoothing": 0.0,
                         "optimizer.kind": "sgd",

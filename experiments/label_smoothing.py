@@ -32,7 +32,11 @@ experiment = Experiment(
             arms=ARMS,
             roles=ROLES,
             seeds=range(3),
-            overrides={"model.name": "inception_v2_rethinking", "model.factorised_7x7": False},
+            overrides={
+                "model.name": "inception_v2_rethinking",
+                "model.factorised_5x5": True,
+                "model.factorised_7x7": False,
+            },
             note="The paper's Inception-v2 and recipe, tested with one view on 4 % of the training images. Wants accelerators.",
         ),
     },

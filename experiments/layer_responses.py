@@ -28,7 +28,7 @@ experiment = Experiment(
         ),
         "cifar10": Scale(
             config="../configs/resnet_cifar.py",
-            arms=ARMS,
+            arms=ARMS | {"residual-110": {"model.depth": 110, "model.shortcut": "A", "schedule.warmup": "400 steps"}},
             roles=ROLES,
             seeds=range(3),
             note="The paper's recipe. Wants an accelerator.",

@@ -29,7 +29,7 @@ experiment = Experiment(
             seeds=range(5),
             note=(
                 "Inception v3 at an eighth of its width, with the paper's three stems, on 8×8 digits enlarged to 75, 39 and "
-                "23 pixels, 10 epochs: no size has less to see than another."
+                "23 pixels, 10 epochs: no size has less to see than another. The quarter takes 13 % fewer products."
             ),
         ),
         "imagenet": Scale(

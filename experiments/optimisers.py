@@ -21,7 +21,7 @@ ARMS = {
         "schedule.learning_rate": 0.001,
     },
 }
-ROLES = {name: name for name in ("sgd", "momentum", "rmsprop")}
+ROLES = {name: name for name in ARMS}
 
 experiment = Experiment(
     question="What do momentum, RMSProp and Adam change for a residual network?",
@@ -58,6 +58,19 @@ experiment = Experiment(
             "test/error",
             {"momentum": 1, "rmsprop": -1},
             paper="Table 3, Inception-v2 on ImageNet: 23.4 % and 23.1 %.",
+        ),
+        Claim(
+            "Nesterov's momentum reaches 10 % training error no later (by more than half an epoch).",
+            "epochs to train/error 0.1",
+            {"momentum": 1, "nesterov": -1},
+            above=-0.5,
+            paper="Not in these papers.",
+        ),
+        Claim(
+            "Adam lowers the test error of momentum.",
+            "test/error",
+            {"momentum": 1, "adam": -1},
+            paper="Not in these papers.",
         ),
     ),
 )

@@ -1,6 +1,7 @@
 """The command line: what it prints, how it exits, and one line for whatever a user gets wrong."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -134,11 +135,21 @@ BAD: dict[str, tuple[list[object], str]] = {
     "field's value": (["describe", "resnet20", "shortcut=D"], "D"),
     "field's type": (["describe", "resnet20", "width=wide"], "the field width of the model 'resnet20' is of type int"),
     "depth of a model": (["describe", "resnet_cifar", "depth=9"], "6n"),
-    "input": (["describe", "resnet20", "--input", "32x32"], "height, width and channels 224x224x3, not '32x32'"),
-    "input without size": (
-        ["describe", "resnet20", "--input", "32x0x3"],
-        "height, width and channels 224x224x3, not '32x0x3'",
+    "input": (
+        ["describe", "resnet20", "--input", "32x32"],
+        "expected a side, 224, or height, width and channels, 224x224x3, each at most 99,999, not '32x32'",
     ),
+    "input without size": (["describe", "resnet20", "--input", "32x0x3"], "each at most 99,999, not '32x0x3'"),
+    "a number too large": (["describe", "resnet20", "--batch", "1234567"], "a number up to 999,999, not '1234567'"),
+    "one of several too large": (["describe", "resnet20", "--fit", "1,2,1234567"], "up to 999,999, not '1234567'"),
+    "picture of no format": (["describe", "resnet20", "--picture", "w.foo"], ".png, "),
+    "chart without a format": (["lineage", "--chart", "q"], ".webp; not 'q'"),
+    "type of what is compiled": (
+        ["describe", "resnet20", "--dtype", "bfloat16", "--compile"],
+        "--dtype bfloat16 is of the formula, and what is compiled computes in float32: the field dtype=bfloat16",
+    ),
+    "folder of pictures that is a file": (["explain", "--to", DIGITS], "expected the name of a folder, not"),
+    "layers of absurd width": (["describe", "pattern", "layers=conv3-99999999999"], "at most 16,384"),
     "set to prepare": (["data", "prepare", "digit"], "did you mean digits"),
     "nothing to do with data": (["data"], "required: ACTION"),
     "nothing to export": (["export", "tensorboard", "nowhere"], "nowhere: no such folder of runs"),
@@ -149,6 +160,16 @@ BAD: dict[str, tuple[list[object], str]] = {
     "runs that cannot be made": (["run", DEGRADATION, "--runs", "/proc/nowhere"], "/proc/nowhere"),
     "runs below a file": (["run", DEGRADATION, "--runs", DIGITS], "Not a directory"),
 }
+
+
+def test_the_compilers_alarms_are_not_shown(call, monkeypatch) -> None:
+    """XLA has the variable's value from when it is loaded."""
+    for given, expected in (("", "3"), ("0", "0")):
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", given)
+        if not given:
+            monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+        assert call("--help")[0] == 0
+        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == expected
 
 
 @pytest.mark.parametrize("what", BAD)
@@ -309,6 +330,12 @@ def test_a_dry_run_refuses_what_training_does(setting: str, call, tmp_path: path
     assert code == 2
     assert errors.splitlines()[-1].removeprefix("cnnjax: error: ") == line.partition("arm plain20: ")[2]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arms_that_settings_have_made_the_same_are_named(call, tmp_path: pathlib.Path) -> None:
+    code, output, _ = call("run", DEGRADATION, "--dry-run", "--config.model.depth=8", "--config.model.width=2")
+    assert code == 0
+    assert "with these settings plain20, plain32, plain56 are the same" in output
 
 
 def test_settings_of_a_dry_run(call, tmp_path: pathlib.Path) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from cnnjax import errors
 from cnnjax.analysis import program
-from cnnjax.analysis.layers import unrolled
+from cnnjax.analysis.layers import forward, picked, unrolled
+from cnnjax.nn import inputs
 
 
 def grad_cam(
@@ -25,13 +26,13 @@ def grad_cam(
       variables: of it.
       images: preprocessed, ``[N, H, W, C]``.
       classes: of each image, int ``[N]``.
-      name: of a tap with a map that the logits depend on.
+      name: of a tap or module with a map that the logits depend on.
 
     Returns:
       float32 ``[N, h, w]``, in the unit of logits.
 
     Raises:
-      UserError: no such tap, one without a map, or a class that the network does not have.
+      UserError: no such tap, one without a map, no images, or no class of the network for each of them.
     """
     maps, gradients = _evidence(model, variables, images, classes, name)
     weights = gradients.mean((1, 2), keepdims=True)
@@ -48,7 +49,7 @@ def class_activation(
 
     Args:
       model, variables, images, classes: as in :func:`grad_cam`.
-      name: of the last tap with a map.
+      name: of the last tap or module with a map.
 
     Returns:
       float32 ``[N, h, w]``; its mean over places is the logit without its bias.
@@ -74,18 +75,14 @@ def _evidence(
     model, variables = unrolled(model, variables)
 
     def ask(images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits, taps = model.apply(variables, images)
-        if name not in taps:
-            raise errors.unknown("tap", name, taps)
-        return logits, taps[name]
+        logits, found = forward(model, variables, images)
+        return logits, picked(found, name)[name]
 
     closed = jax.make_jaxpr(ask)(images)
     logits, tap = closed.jaxpr.outvars
     if len(tap.aval.shape) != 4:
         raise errors.UserError(f"{name} has no map: its shape is {tap.aval.shape[1:]}")
-    count = logits.aval.shape[-1]
-    if odd := [int(each) for each in np.asarray(classes) if not 0 <= each < count]:
-        raise errors.UserError(f"there is no class {odd[0]}; they are numbered 0 to {count - 1}")
+    chosen = inputs.checked_labels(classes, len(images), logits.aval.shape[-1])
 
     def logit(change: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Where the maps are changed before they are looked at further; with the maps."""
@@ -95,7 +92,7 @@ def _evidence(
             return [each + change if var is tap else each for var, each in zip(equation.outvars, outputs, strict=True)]
 
         found, maps = program.run(closed.jaxpr, closed.consts, [images], instead)
-        return found[jnp.arange(len(images)), jnp.asarray(classes)].sum(), maps
+        return found[jnp.arange(len(images)), chosen].sum(), maps
 
     gradients, maps = jax.jit(jax.grad(logit, has_aux=True))(jnp.zeros(tap.aval.shape, tap.aval.dtype))
     return maps, gradients

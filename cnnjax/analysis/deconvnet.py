@@ -91,7 +91,7 @@ def project(
       ``[N, 2]``.
 
     Raises:
-      UserError: no such tap, channel, place or method.
+      UserError: no such tap, channel, place or method, or no images.
     """
     if method not in METHODS:
         raise errors.unknown("method", method, METHODS)
@@ -159,7 +159,12 @@ def evolution(
 
     Returns:
       Step → feature → projection ``[H, W, C]``.
+
+    Raises:
+      UserError: there is no image, or no such layer or feature.
     """
+    if not batches:
+        raise errors.UserError("there is no image to project a feature to")
     images, found = jnp.concatenate(batches), dict[int, dict[int, np.ndarray]]()
     for step, variables in states:
         best = features.strongest(model, variables, batches, name, channels, 1)

@@ -4,13 +4,13 @@ What has a sign is blue below zero, red above.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cnnjax.analysis import panels
 from cnnjax.analysis.partial_sums import PartialSums
 
 _MOST_MAPS = 31
@@ -30,18 +30,18 @@ def kernels(image: np.ndarray, responses: Mapping[str, np.ndarray], weights: Map
     height, width = image.shape
     figure = Figure(figsize=(4 * columns, (3.6 * height / width + 0.5) * lines), layout="constrained")
     axes = figure.add_subplot(lines, columns, 1)
-    _values(figure, axes, image, "the photograph, grey", 0, 1)
+    _values(axes, image, "the photograph, grey", 0, 1)
     for place, (name, response) in enumerate(responses.items(), start=2):
         axes = figure.add_subplot(lines, columns, place)
         kernel = weights[name]
         # What adds up to zero sees changes only, which have a sign; what does not gives a photograph again.
         bright = float(kernel.sum())
-        ends = (0.0, bright) if bright else (-_reach([response]), _reach([response]))
-        _values(figure, axes, response, f"{name}, {kernel.shape[0]}×{kernel.shape[1]}", *ends)
+        ends = (0.0, bright) if bright else (-panels.reach([response]), panels.reach([response]))
+        _values(axes, response, f"{name}, {kernel.shape[0]}×{kernel.shape[1]}", *ends)
         inset = axes.inset_axes((0.0, 0.0, 0.22, 0.22 * width / height))
         reach = np.abs(kernel).max()
-        inset.imshow(kernel, cmap="RdBu_r", vmin=-reach, vmax=reach)
-        _bare(inset)
+        inset.imshow(kernel, cmap=panels.SIGNED, vmin=-reach, vmax=reach)
+        panels.bare(inset)
     return figure
 
 
@@ -62,19 +62,16 @@ def maps(image: np.ndarray, values: np.ndarray, name: str) -> Figure:
         + (f", the first {count}" if count < values.shape[-1] else "")
     )
     axes = [figure.add_subplot(lines, columns, place + 1) for place in range(count + 1)]
-    low, high = float(image.min()), float(image.max())
-    shown = (image - low) / (high - low or 1.0)
-    axes[0].imshow(shown if image.shape[-1] == 3 else shown[..., 0], cmap="gray")
+    panels.image(axes[0], image)
     axes[0].set_title("what it sees", fontsize=8)
-    _bare(axes[0])
     some = values[..., :count]
     signed, reach = bool(some.min() < 0), float(np.abs(some).max()) or 1.0
     for place in range(count):
         drawn = axes[place + 1].imshow(
-            some[..., place], cmap="RdBu_r" if signed else "viridis", vmin=-reach if signed else 0, vmax=reach
+            some[..., place], cmap=panels.SIGNED if signed else "viridis", vmin=-reach if signed else 0, vmax=reach
         )
         axes[place + 1].set_title(f"map {place}", fontsize=8)
-        _bare(axes[place + 1])
+        panels.bare(axes[place + 1])
     figure.colorbar(drawn, ax=axes, label="activation", shrink=0.8)
     return figure
 
@@ -87,25 +84,25 @@ def sums(found: PartialSums, name: str, feature: int) -> Figure:
       name: of the convolution.
       feature: which of its maps.
     """
-    parts = found.channels[0]
-    order = np.argsort(-np.linalg.norm(parts, axis=(0, 1)), kind="stable")
+    channels = found.channels[0]
+    order = np.argsort(-np.linalg.norm(channels, axis=(0, 1)), kind="stable")
     shown, others = order[:_MOST_PARTS], order[_MOST_PARTS:]
-    panels = [(f"input channel {found.first + channel}", parts[..., channel]) for channel in shown]
+    parts = [(f"input channel {found.first + channel}", channels[..., channel]) for channel in shown]
     if len(others):
-        panels.append((f"the other {len(others)} together", parts[..., others].sum(-1)))
-    panels.append((f"bias: {found.bias:.3g}", np.full(parts.shape[:2], found.bias)))
-    panels.append((f"their sum: map {feature}", found.output[0]))
-    columns = min(5, len(panels))
-    lines = -(-len(panels) // columns)
+        parts.append((f"the other {len(others)} together", channels[..., others].sum(-1)))
+    parts.append((f"bias: {found.bias:.3g}", np.full(channels.shape[:2], found.bias)))
+    parts.append((f"their sum: map {feature}", found.output[0]))
+    columns = min(5, len(parts))
+    lines = -(-len(parts) // columns)
     figure = Figure(figsize=(2.5 * columns, 2.7 * lines + 0.6), layout="constrained")
-    figure.suptitle(f"{name}, map {feature}: the sum over {parts.shape[-1]} input channels, before normalisation")
-    reach = max(float(np.abs(values).max()) for _, values in panels) or 1.0
+    figure.suptitle(f"{name}, map {feature}: the sum over {channels.shape[-1]} input channels, before normalisation")
+    reach = max(float(np.abs(values).max()) for _, values in parts) or 1.0
     every = []
-    for place, (title, values) in enumerate(panels):
+    for place, (title, values) in enumerate(parts):
         axes = figure.add_subplot(lines, columns, place + 1)
-        drawn = axes.imshow(values, cmap="RdBu_r", vmin=-reach, vmax=reach)
+        drawn = axes.imshow(values, cmap=panels.SIGNED, vmin=-reach, vmax=reach)
         axes.set_title(title, fontsize=9)
-        _bare(axes)
+        panels.bare(axes)
         every.append(axes)
     figure.colorbar(drawn, ax=every, label="what is added", shrink=0.8)
     return figure
@@ -120,22 +117,26 @@ def pools(image: np.ndarray, differences: Mapping[str, np.ndarray], frame: panda
       frame: of `cnnjax.analysis.shifts.shifts`.
       shift: pixels.
     """
-    figure = Figure(figsize=(16, 7), layout="constrained")
-    figure.suptitle(f"a shift by {shift} pixel{'s' * (shift != 1)}, seen through pools of stride 2")
     columns = len(differences) + 1
-    axes = figure.add_subplot(2, columns, 1)
-    _values(figure, axes, image, "what is pooled: vertical edges", 0, _reach([image]))
-    reach = _reach(differences.values())
-    for place, (name, values) in enumerate(differences.items(), start=2):
-        axes = figure.add_subplot(2, columns, place)
-        _values(figure, axes, values, f"{name}: the change", -reach, reach)
+    # As high as the images are, so that nothing is left blank between them and the curves.
+    heights = (16 / columns * 0.8 * image.shape[0] / image.shape[1] + 0.9, 3.4)
+    figure = Figure(figsize=(16, sum(heights) + 0.4), layout="constrained")
+    figure.suptitle(f"a shift by {shift} pixel{'s' * (shift != 1)}, seen through pools of stride 2")
+    grid = figure.add_gridspec(2, 1, height_ratios=heights)
+    above, below = grid[0].subgridspec(1, columns), grid[1].subgridspec(1, 2)
+    axes = figure.add_subplot(above[0])
+    _values(axes, image, "what is pooled: vertical edges", 0, panels.reach([image]))
+    reach = panels.reach(differences.values())
+    for place, (name, values) in enumerate(differences.items(), start=1):
+        axes = figure.add_subplot(above[place])
+        _values(axes, values, f"{name}: the change", -reach, reach)
     for place, (column, title) in enumerate(
         (
             ("change", "change, in standard deviations of the map"),
             ("unchanged", "share of values that stay the same"),
         )
     ):
-        axes = figure.add_subplot(2, 2, 3 + place)
+        axes = figure.add_subplot(below[place])
         for marker, (pool, rows) in zip("osD^", frame.groupby("pool", sort=False), strict=True):
             axes.plot(rows["pools"], rows[column], marker=marker, label=str(pool))
         axes.set_xlabel("pools one after the other")
@@ -147,24 +148,11 @@ def pools(image: np.ndarray, differences: Mapping[str, np.ndarray], frame: panda
     return figure
 
 
-def _values(figure: Figure, axes: Axes, values: np.ndarray, title: str, low: float, high: float) -> None:
+def _values(axes: Axes, values: np.ndarray, title: str, low: float, high: float) -> None:
     """An image with a colour bar; grey from zero on, else in colours with a sign. What is beyond the ends has their colour."""
-    drawn: Any = axes.imshow(
-        values, cmap="gray" if low == 0 else "RdBu_r", vmin=low, vmax=high, interpolation="nearest"
+    drawn = axes.imshow(
+        values, cmap="gray" if low == 0 else panels.SIGNED, vmin=low, vmax=high, interpolation="nearest"
     )
-    axes.set_title(title, fontsize=9)
-    axes.set_xticks(np.linspace(0, values.shape[1] - 1, 3).round())
-    axes.set_yticks(np.linspace(0, values.shape[0] - 1, 3).round())
-    axes.set_xlabel("px", fontsize=7)
-    axes.tick_params(labelsize=7)
-    figure.colorbar(drawn, cax=axes.inset_axes((1.02, 0, 0.03, 1))).ax.tick_params(labelsize=7)
-
-
-def _reach(values: Any) -> float:
-    """The size that one value of a hundred is beyond: single ones would make all others pale."""
-    return float(np.percentile(np.abs(np.concatenate([np.ravel(each) for each in values])), 99)) or 1.0
-
-
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set_title(title, fontsize=panels.TITLE)
+    panels.pixels(axes, values.shape)
+    panels.bar(axes, drawn)

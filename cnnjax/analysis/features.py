@@ -12,11 +12,9 @@ import pandas
 from scipy import ndimage
 
 from cnnjax import errors
-from cnnjax.analysis.layers import tapped, unrolled
+from cnnjax.analysis.layers import evaluated, forward, picked, tapped
 from cnnjax.analysis.receptive_field import Field
-
-_ask = jax.jit(tapped, static_argnames=("model", "name"))
-"""One program for all checkpoints of a run."""
+from cnnjax.nn import inputs
 
 
 def strongest(
@@ -46,20 +44,8 @@ def strongest(
     """
     if count < 1:
         raise errors.UserError(f"at least one image is asked for, not {count}")
-    peaks, places = [], []
-    (model, variables), width = unrolled(model, variables), 0
-    for images in batches:
-        maps = np.asarray(_ask(model, variables, images, name))
-        maps = maps[:, None, None] if maps.ndim == 2 else maps
-        if maps.ndim != 4:
-            raise errors.UserError(f"{name} has no map and no vector of features: its shape is {maps.shape[1:]}")
-        width = maps.shape[2]
-        flat = maps.reshape(len(maps), -1, maps.shape[-1])
-        peaks.append(flat.max(1))
-        places.append(flat.argmax(1))
-    if not peaks:
-        raise errors.UserError("there is no image to look for the strongest activations in")
-    peak, place = np.concatenate(peaks), np.concatenate(places)
+    found = evaluated(_peaks, model, variables, batches, name)
+    peak, above, left = (np.concatenate(each) for each in zip(*found, strict=True))
     chosen = range(peak.shape[1]) if channels is None else channels
     if odd := [each for each in chosen if not 0 <= each < peak.shape[1]]:
         raise errors.UserError(f"{name} has no feature {odd[0]}; they are numbered 0 to {peak.shape[1] - 1}")
@@ -67,9 +53,19 @@ def strongest(
     for channel in chosen:
         order = np.argsort(-peak[:, channel], kind="stable")[:count]
         for rank, image in enumerate(order):
-            y, x = divmod(int(place[image, channel]), width)
+            y, x = int(above[image, channel]), int(left[image, channel])
             rows.append((channel, rank, int(image), y, x, float(peak[image, channel])))
     return pandas.DataFrame(rows, columns=("channel", "rank", "image", "y", "x", "activation"))
+
+
+def _peaks(model: nn.Module, variables: Any, images: jax.Array, name: str) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The largest value of each feature in each image, and its row and column, all ``[N, features]``."""
+    maps = tapped(model, variables, images, name)
+    maps = maps[:, None, None] if maps.ndim == 2 else maps
+    if maps.ndim != 4:
+        raise errors.UserError(f"{name} has no map and no vector of features: its shape is {maps.shape[1:]}")
+    flat = maps.reshape(len(maps), -1, maps.shape[-1])
+    return flat.max(1), *jnp.divmod(flat.argmax(1), maps.shape[2])
 
 
 def patches(images: np.ndarray, rows: pandas.DataFrame, field: Field | None) -> list[np.ndarray]:
@@ -82,11 +78,18 @@ def patches(images: np.ndarray, rows: pandas.DataFrame, field: Field | None) -> 
 
     Returns:
       Of each row ``[h, w, C]``; what lies beyond the image's edges is NaN. The whole image where the layer has one place
-      only, or its places have no window.
+      only, its places have no window, or that is as large as the image.
     """
-    if field is None or field.height.places * field.width.places == 1 or not (field.height.size and field.width.size):
+    if field is None or not is_part(field, images.shape[1:]):
         return list(images)
     return [patch(image, field, y, x, np.nan) for image, y, x in zip(images, rows["y"], rows["x"], strict=True)]
+
+
+def is_part(field: Field, shape: Sequence[int]) -> bool:
+    """Whether a place sees a part only of an image ``[H, W, C]``."""
+    axes = ((field.height, shape[0]), (field.width, shape[1]))
+    windows = all(axis.size is not None and axis.size < extent for axis, extent in axes)
+    return windows and field.height.places * field.width.places > 1
 
 
 def patch(image: np.ndarray, field: Field, y: int, x: int, fill: float = 0.0) -> np.ndarray:
@@ -157,31 +160,37 @@ def invariance(
       distance of the features from those of the image as it is.
 
     Raises:
-      UserError: no such transform or layer, a factor that is not positive, or a class that there is not.
+      UserError: no such transform or layer, no image, no amount, a factor that is not positive, or no class of the network for
+        each image.
     """
+    inputs.check_images(images)
     if transform not in TRANSFORMS:
         raise errors.unknown("transform", transform, TRANSFORMS)
+    if not len(amounts):
+        raise errors.UserError(f"there is no amount of {transform}")
     if transform == "scale" and min(amounts) <= 0:
         raise errors.UserError(f"a factor of scale is positive, not {min(amounts)}")
-    model, variables = unrolled(model, variables)
-
-    @jax.jit
-    def ask(images: jax.Array, variables: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
-        found = {name: tapped(model, variables, images, name) for name in names}
-        logits: Any = model.apply(variables, images)[0]
-        return jax.nn.softmax(logits), {name: found[name].reshape(len(images), -1) for name in names}
-
+    moved = (
+        jnp.asarray(np.stack([image, *(TRANSFORMS[transform](image, amount) for amount in amounts)]), image.dtype)
+        for image in np.asarray(images)
+    )
+    answers = [*evaluated(_answers, model, variables, moved, *names)]
+    wanted = inputs.checked_labels(labels, len(images), answers[0][0].shape[1])
     rows = []
-    for number, (image, label) in enumerate(zip(np.asarray(images), labels, strict=True)):
-        moved = np.stack([image, *(TRANSFORMS[transform](image, amount) for amount in amounts)])
-        chances, found = ask(jnp.asarray(moved, image.dtype), variables)
-        if not 0 <= label < chances.shape[1]:
-            raise errors.UserError(f"there is no class {label}; they are numbered 0 to {chances.shape[1] - 1}")
-        distances = {name: np.linalg.norm(np.asarray(each[1:] - each[:1]), axis=1) for name, each in found.items()}
+    for number, ((chances, found), label) in enumerate(zip(answers, wanted, strict=True)):
+        distances = {name: np.linalg.norm(each[1:] - each[:1], axis=1) for name, each in found.items()}
         for place, amount in enumerate(amounts):
             row = {"image": number, "amount": amount, "probability": float(chances[1 + place, label])}
             rows.append(row | {name: float(each[place]) for name, each in distances.items()})
     return pandas.DataFrame(rows)
+
+
+def _answers(
+    model: nn.Module, variables: Any, images: jax.Array, *names: str
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Probabilities ``[N, classes]``, and what some layers put out, ``[N, features]``."""
+    logits, found = forward(model, variables, images)
+    return jax.nn.softmax(logits), {name: each.reshape(len(each), -1) for name, each in picked(found, *names).items()}
 
 
 def neighbours(features: np.ndarray, queries: np.ndarray, count: int = 5) -> np.ndarray:
@@ -213,9 +222,11 @@ class Filters:
 
     Attributes:
       energy: root mean square of each, ``[maps]``.
-      frequency: where the energy of each lies on average, in cycles a pixel, ``[maps]``; the highest is about 0.5.
-      dead: those with less than a hundredth of the largest energy.
-      aliased: those, not dead, whose mean frequency is above what the stride can carry, 1 / (2 · stride).
+      frequency: where the energy of each lies on average, in cycles a pixel, ``[maps]``: 0.5 of stripes a pixel wide, √½ of a
+        chessboard, which has that frequency along both axes.
+      dead: those with at most a hundredth of the largest energy; all, where no filter has any.
+      aliased: those, not dead, whose mean frequency along an axis is above what the stride can carry, 1 / (2 · stride). At a
+        stride of one pixel there is none.
     """
 
     energy: np.ndarray
@@ -234,8 +245,11 @@ def filters(kernel: np.ndarray, stride: int) -> Filters:
     kernel = np.asarray(kernel, np.float64)
     energy = np.sqrt((kernel**2).mean((0, 1, 2)))
     power = (np.abs(np.fft.fft2(kernel, axes=(0, 1))) ** 2).sum(2)
-    radius = np.hypot(np.fft.fftfreq(kernel.shape[0])[:, None], np.fft.fftfreq(kernel.shape[1])[None])
+    along = np.abs(np.stack(np.meshgrid(*map(np.fft.fftfreq, kernel.shape[:2]), indexing="ij")))
     total = power.sum((0, 1))
-    frequency = (power * radius[..., None]).sum((0, 1)) / np.where(total > 0, total, 1)
-    dead = energy < energy.max() / 100
-    return Filters(energy, frequency, dead, (frequency > 1 / (2 * stride)) & ~dead)
+    share = power / np.where(total > 0, total, 1)
+    vertical, horizontal, frequency = (np.tensordot(each, share) for each in (*along, np.hypot(*along)))
+    dead = energy <= energy.max() / 100
+    # What a stride just carries is off by rounding.
+    folded = np.maximum(vertical, horizontal) > (1 + 1e-9) / (2 * stride)
+    return Filters(energy, frequency, dead, folded & ~dead)

@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cnnjax import errors
 from cnnjax.nn import stacking
@@ -74,25 +75,72 @@ def captured(model: nn.Module, variables: Mapping[str, Any], images: jax.Array) 
     yield from _outputs(found["intermediates"])
 
 
-def named(model: nn.Module, variables: Mapping[str, Any], images: jax.Array) -> dict[str, jax.Array]:
-    """What every module puts out, and the taps, in evaluation; where they share a name, the tap.
+def forward(model: nn.Module, variables: Mapping[str, Any], images: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+    """The network's output in evaluation, and by name what every module puts out and every tap; of one name the tap.
 
     The network is :func:`unrolled`.
     """
-    (_, taps), found = model.apply(variables, images, capture_intermediates=True, mutable=["intermediates"])
-    return {**dict(_outputs(found["intermediates"])), **taps}
+    (output, taps), found = model.apply(variables, images, capture_intermediates=True, mutable=["intermediates"])
+    return output, {**dict(_outputs(found["intermediates"])), **taps}
 
 
 def tapped(model: nn.Module, variables: Mapping[str, Any], images: jax.Array, name: str) -> jax.Array:
-    """What one module or tap of :func:`named` puts out.
+    """What one module or tap of :func:`forward` puts out.
 
     Raises:
       UserError: there is none of this name.
     """
-    found = named(model, variables, images)
-    if name not in found:
-        raise errors.unknown("tap", name, found)
-    return found[name]
+    return picked(forward(model, variables, images)[1], name)[name]
+
+
+def picked(found: Mapping[str, jax.Array], *names: str) -> dict[str, jax.Array]:
+    """Some of what :func:`forward` has found.
+
+    Raises:
+      UserError: there is none of a name.
+    """
+    if odd := [name for name in names if name not in found]:
+        raise errors.unknown("tap", odd[0], found)
+    return {name: found[name] for name in names}
+
+
+def evaluated(
+    measure: Callable[..., Any],
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    batches: Iterable[jax.Array],
+    *names: str,
+) -> Iterator[Any]:
+    """What a function of a network in evaluation gives, batch by batch; compiled once for all states of the network.
+
+    Args:
+      measure: ``measure(model, variables, images, *names)`` → a tree of arrays. It is given the network :func:`unrolled`, and
+        is a function of a module: what is made anew at each call is compiled anew.
+      model: the network.
+      variables: of it.
+      batches: preprocessed images ``[N, H, W, C]``.
+      names: of taps or modules.
+
+    Yields:
+      The tree of each batch, as NumPy arrays.
+
+    Raises:
+      UserError: there is no batch, or what ``measure`` raises.
+    """
+    model, variables = unrolled(model, variables)
+    none = True
+    for images in batches:
+        none = False
+        yield jax.tree.map(np.asarray, _measured(measure, model, names, variables, images))
+    if none:
+        raise errors.UserError("there is no batch of images")
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _measured(
+    measure: Callable[..., Any], model: nn.Module, names: tuple[str, ...], variables: Any, images: Any
+) -> Any:
+    return measure(model, variables, images, *names)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,7 +69,7 @@ def costs(names: Sequence[str] = ()) -> pandas.DataFrame:
     """What was published, and what a network costs at the image size of its paper.
 
     Args:
-      names: of :data:`NETWORKS`; none: all.
+      names: of :data:`NETWORKS`, each counted once; none: all.
 
     Returns:
       One row a network: ``network``, the fields of :class:`Published`, ``input`` (side, px), ``parameters`` (those that the
@@ -145,7 +145,7 @@ def _checked(names: Sequence[str]) -> Sequence[str]:
     for name in names:
         if name not in NETWORKS:
             raise errors.unknown("network of the lineage", name, NETWORKS)
-    return names or tuple(NETWORKS)
+    return tuple(dict.fromkeys(names)) or tuple(NETWORKS)
 
 
 def _footprint(name: str, batches: Sequence[int]) -> dict[str, object]:

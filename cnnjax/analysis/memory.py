@@ -127,7 +127,7 @@ def fit(measured: Mapping[int, int]) -> tuple[Estimate, float]:
       UserError: there are fewer than three sizes: through two a line always goes.
     """
     if len(measured) < 3:
-        raise errors.UserError(f"a line is fitted to three numbers of images or more, not {len(measured)}")
+        raise errors.UserError(f"a line is fitted to three different numbers of images or more, not {len(measured)}")
     images, found = (np.array(each, np.float64) for each in zip(*measured.items(), strict=True))
     image, model = np.polyfit(images, found, 1)
     left = found - (model + image * images)
@@ -199,7 +199,7 @@ def compiled(model: nn.Module, input_shape: Sequence[int], optimizer: str = "sgd
     leaves out: batch statistics, masks of dropout, images and labels, and auxiliary classifiers.
 
     Args:
-      model: the network.
+      model: the network. Its ``dtype`` is that of the computations: images and parameters, with their copies, are float32.
       input_shape: ``[N, H, W, C]``.
       optimizer: of :data:`COPIES`.
     """

@@ -8,9 +8,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas
 
 from cnnjax import errors
-from cnnjax.analysis.layers import tapped, unrolled
+from cnnjax.analysis.layers import evaluated, forward, picked, tapped
+from cnnjax.nn import inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,19 +62,20 @@ def occlude(
       batch: images at a time.
 
     Raises:
-      UserError: no such layer or class, or a square or stride of no pixels, or a square as large as the image.
+      UserError: no such layer or class, no image, a square or stride of no pixels, a square as large as the image, or of other
+        channels.
     """
-    height, width, _ = image.shape
+    inputs.check_images(image[None])
+    height, width, channels = image.shape
+    colour = _colour(value, channels, image.dtype)
     if not 1 <= size < min(height, width) or stride < 1:
         raise errors.UserError(
             f"a square of {size} pixels every {stride}: it is at least 1 and smaller than the image of {height}×{width}"
         )
-    ask = _asker(model, variables, name)
-    logits, maps = ask(image[None])
-    if not 0 <= label < logits.shape[-1]:
-        raise errors.UserError(f"there is no class {label}; they are numbered 0 to {logits.shape[-1] - 1}")
-    feature = int(maps[0].argmax())
-    whole = float(jax.nn.softmax(logits[0])[label]), float(maps[0, feature])
+    ((chances, sums),) = evaluated(_answers, model, variables, [image[None]], name)
+    inputs.checked_labels([label], 1, chances.shape[-1])
+    feature = int(sums[0].argmax())
+    whole = float(chances[0, label]), float(sums[0, feature])
     tops, lefts = (np.arange(1 - size, extent, stride) for extent in (height, width))
     rows, columns = np.arange(height), np.arange(width)
     hidden = [
@@ -80,20 +83,16 @@ def occlude(
         for top in tops
         for left in lefts
     ]
-    probability, best, activation = [], [], []
-    for first in range(0, len(hidden), batch):
-        part = hidden[first : first + batch]
-        # The last batch is filled up: one program for all of them.
-        masks = jnp.asarray(np.stack(part + part[-1:] * (batch - len(part))))[..., None]
-        logits, maps = ask(jnp.where(masks, jnp.asarray(value, image.dtype), image[None]))
-        chances = np.asarray(jax.nn.softmax(logits))[: len(part)]
-        probability.append(chances[:, label])
-        best.append(chances.argmax(1))
-        activation.append(np.asarray(maps)[: len(part), feature])
+    # The last batch is filled up: one program for all of them.
+    parts = (
+        [*hidden[at : at + batch], *hidden[-1:] * (at + batch - len(hidden))] for at in range(0, len(hidden), batch)
+    )
+    changed = (jnp.where(np.stack(part)[..., None], colour, image[None]) for part in parts)
+    answers = evaluated(_answers, model, variables, changed, name)
+    chances, sums = (np.concatenate(each)[: len(hidden)] for each in zip(*answers, strict=True))
     grid = len(tops), len(lefts)
-    joined = (np.concatenate(each).reshape(grid) for each in (probability, best, activation))
-    found = dict(zip(("probability", "best", "activation"), joined, strict=True))
-    return Occlusion(tops=tops, lefts=lefts, feature=feature, whole=whole, **found)
+    probability, best = chances[:, label].reshape(grid), chances.argmax(1).reshape(grid)
+    return Occlusion(tops, lefts, probability, best, feature, sums[:, feature].reshape(grid), whole)
 
 
 def correspondence(
@@ -120,39 +119,69 @@ def correspondence(
       value: of the square.
 
     Raises:
-      UserError: no such layer, fewer than two images, another number of corners, or a corner that is not in the image.
+      UserError: no such layer, fewer than two images, another number of corners, a corner that is not in the image, or a square
+        of other channels.
     """
-    count, height, width, _ = images.shape
+    inputs.check_images(images)
+    count, height, width, channels = images.shape
     if count < 2 or len(corners) != count:
         raise errors.UserError(
             f"at least two images are compared, each with a corner of its own: {count} images, {len(corners)} corners"
         )
     if size < 1 or any(not (0 <= y < height and 0 <= x < width) for y, x in corners):
         raise errors.UserError(f"a square of {size} pixels does not lie in the images at each of {list(corners)}")
-    model, variables = unrolled(model, variables)
     rows, columns = np.arange(height), np.arange(width)
     masks = np.stack(
         [((rows >= y) & (rows < y + size))[:, None] & ((columns >= x) & (columns < x + size))[None] for y, x in corners]
     )[..., None]
-
-    @jax.jit
-    def features(images: jax.Array, variables: Any) -> jax.Array:
-        return tapped(model, variables, images, name).reshape(len(images), -1)
-
-    changed = jnp.where(jnp.asarray(masks), jnp.asarray(value, images.dtype), images)
-    signs = np.sign(np.asarray(features(images, variables)) - np.asarray(features(changed, variables)))
+    changed = jnp.where(masks, _colour(value, channels, images.dtype), images)
+    whole, hidden = evaluated(tapped, model, variables, [images, changed], name)
+    signs = np.sign(whole - hidden).reshape(count, -1)
     pairs = [(signs[i] != signs[j]).mean() for i in range(count) for j in range(i)]
     return float(np.mean(pairs))
 
 
-def _asker(model: nn.Module, variables: Mapping[str, Any], name: str) -> Any:
-    """Images → logits, and each feature of a layer summed over its map."""
-    model, variables = unrolled(model, variables)
+def _colour(value: float | Sequence[float], channels: int, dtype: Any) -> jax.Array:
+    """What hides a part: a number, or one for each channel."""
+    if (given := np.shape(value)) not in ((), (channels,)):
+        raise errors.UserError(
+            f"the square's value is a number, or one for each of {channels} channels, not of shape {given}"
+        )
+    return jnp.asarray(value, dtype)
 
-    @jax.jit
-    def ask(images: jax.Array, variables: Any) -> tuple[jax.Array, jax.Array]:
-        logits: Any = model.apply(variables, images)[0]
-        maps = tapped(model, variables, images, name)
-        return logits, maps.reshape(len(maps), -1, maps.shape[-1]).sum(1)
 
-    return lambda images: ask(images, variables)
+def correspondences(
+    model: nn.Module,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    parts: Sequence[tuple[str, Sequence[tuple[int, int]]]],
+    names: Sequence[str],
+    size: int,
+    value: float | Sequence[float] = 0.0,
+) -> pandas.DataFrame:
+    """:func:`correspondence` of several parts in several layers. Zeiler & Fergus 2013, Table 1.
+
+    Args:
+      model, variables, images, size, value: as there.
+      parts: what each is called, and its corner in each image; names may come again, as that of random parts does.
+      names: of taps or modules.
+
+    Returns:
+      One row a layer and part: ``layer``, ``part`` and ``difference``.
+
+    Raises:
+      UserError: as :func:`correspondence`.
+    """
+    rows = [
+        (name, part, correspondence(model, variables, images, corners, name, size, value))
+        for name in names
+        for part, corners in parts
+    ]
+    return pandas.DataFrame(rows, columns=("layer", "part", "difference"))
+
+
+def _answers(model: nn.Module, variables: Any, images: jax.Array, name: str) -> tuple[jax.Array, jax.Array]:
+    """Probabilities, and each feature of a layer summed over its map."""
+    logits, found = forward(model, variables, images)
+    maps = picked(found, name)[name]
+    return jax.nn.softmax(logits), maps.reshape(len(maps), -1, maps.shape[-1]).sum(1)

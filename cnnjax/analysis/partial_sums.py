@@ -66,9 +66,8 @@ def partial_sums(
     kernel = leaves[f"{name}/kernel"][..., feature]
     count = kernel.shape[-1]
     first = feature // (output.shape[-1] // layer.groups) * count
-    padding = layer.padding or tuple(((k - 1) // 2, (k - 1) // 2) for k in layer.kernel_size)
     parts = conv2d(
-        x[..., first : first + count], kernel[:, :, None], layer.strides, padding, layer.dilation, groups=count
+        x[..., first : first + count], kernel[:, :, None], layer.strides, layer.edges(), layer.dilation, groups=count
     )
     bias = float(leaves[f"{name}/bias"][feature]) if layer.use_bias else 0.0
     return PartialSums(np.asarray(parts), first, bias, np.asarray(output[..., feature]))

@@ -5,11 +5,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas
 
 from cnnjax import errors
-from cnnjax.analysis.layers import captured, unrolled
+from cnnjax.analysis.layers import captured, evaluated
 
 PERCENTILES = (15.0, 50.0, 85.0)
 """Those of the paper's figure."""
@@ -30,20 +31,16 @@ def percentiles(model: nn.Module, variables: Mapping[str, Any], batches: Iterabl
     Raises:
       UserError: there is no batch, or no such module.
     """
-    model, variables = unrolled(model, variables)
-
-    @jax.jit
-    def output(variables: Any, images: jax.Array) -> jax.Array:
-        found = dict(captured(model, variables, images))
-        if layer not in found:
-            raise errors.unknown("layer", layer, found)
-        return found[layer]
-
-    each = (np.asarray(output(variables, images), np.float32) for images in batches)
-    rows = [values.reshape(-1, values.shape[-1]) for values in each]
-    if not rows:
-        raise errors.UserError("there is no batch to take percentiles over")
+    rows = [*evaluated(_outputs, model, variables, batches, layer)]
     return np.percentile(np.concatenate(rows), PERCENTILES, axis=0)
+
+
+def _outputs(model: nn.Module, variables: Any, images: jax.Array, layer: str) -> jax.Array:
+    """What a module puts out, a row an example and place."""
+    found = dict(captured(model, variables, images))
+    if layer not in found:
+        raise errors.unknown("layer", layer, found)
+    return found[layer].reshape(-1, found[layer].shape[-1]).astype(jnp.float32)
 
 
 def over_training(

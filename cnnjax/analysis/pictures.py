@@ -10,24 +10,20 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas
-from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cnnjax import errors
+from cnnjax.analysis import panels
 from cnnjax.analysis.features import Filters
-from cnnjax.analysis.lineage import ONE_VIEW
 from cnnjax.analysis.occlusion import Occlusion
 from cnnjax.analysis.receptive_field import Field
 
-_SIGNED, _MARK = "RdBu_r", "#d55e00"
-_LABEL, _TITLE = 8, 9
-"""Points of letters: of axes, and of titles."""
-_AREA = 6.0
-"""Points² for a million parameters."""
+_MARK = "#d55e00"
 _DOTS = 400
 """Features at most whose centres are all drawn: more would hide the image."""
+_ROW = 32
+"""Dots of a row at most, where there is no image to hide."""
 
 
 def filters(kernel: np.ndarray, found: Filters, name: str) -> Figure:
@@ -43,14 +39,14 @@ def filters(kernel: np.ndarray, found: Filters, name: str) -> Figure:
     figure = Figure(figsize=(max(1.05 * columns + 0.9, 5), 1.3 * -(-maps // columns) + 0.8), layout="constrained")
     counts = f"{maps} filters, {int(found.dead.sum())} dead, {int(found.aliased.sum())} aliased"
     figure.suptitle(
-        f"{name}: {counts}\nbelow its number: a filter's mean frequency, cycles a pixel", fontsize=_TITLE + 1
+        f"{name}: {counts}\nbelow its number: a filter's mean frequency, cycles a pixel", fontsize=panels.TITLE + 1
     )
     for place in range(maps):
         axes = figure.add_subplot(-(-maps // columns), columns, place + 1)
-        drawn = _signed(axes, kernel[..., place])
+        drawn = panels.signed(axes, kernel[..., place])
         kind = " dead" if found.dead[place] else " aliased" if found.aliased[place] else ""
         axes.set_title(f"{place}{kind}\n{found.frequency[place]:.2f}", fontsize=7)
-    _signs(figure, drawn)
+    panels.signs(figure, drawn)
     return figure
 
 
@@ -68,18 +64,20 @@ def strongest(
     channels = list(dict.fromkeys(rows["channel"]))
     columns = int(rows["rank"].max()) + 1
     figure = Figure(figsize=(max(1.1 * columns + 1.3, 5), 2.35 * len(channels) + 0.6), layout="constrained")
-    figure.suptitle(f"{name}: where features are strongest, and what of it goes back to pixels", fontsize=_TITLE + 1)
+    figure.suptitle(
+        f"{name}: where features are strongest, and what of it goes back to pixels", fontsize=panels.TITLE + 1
+    )
     for row, patch, projection in zip(rows.to_dict("records"), patches, projections, strict=True):
         line = 2 * channels.index(row["channel"])
         above = figure.add_subplot(2 * len(channels), columns, line * columns + row["rank"] + 1)
         below = figure.add_subplot(2 * len(channels), columns, (line + 1) * columns + row["rank"] + 1)
-        _image(above, patch)
-        drawn = _signed(below, projection)
+        panels.image(above, patch)
+        drawn = panels.signed(below, projection)
         above.set_title(f"image {row['image']}\n{row['activation']:.2f}", fontsize=7)
         if row["rank"] == 0:
             above.set_ylabel(f"feature {row['channel']}", fontsize=8)
             below.set_ylabel("projection", fontsize=8)
-    _signs(figure, drawn)
+    panels.signs(figure, drawn)
     return figure
 
 
@@ -94,16 +92,16 @@ def methods(rows: pandas.DataFrame, images: np.ndarray, projections: Mapping[str
     """
     columns = 1 + len(projections)
     figure = Figure(figsize=(max(1.5 * columns + 1.3, 5), 1.6 * len(rows) + 0.8), layout="constrained")
-    figure.suptitle(f"{name}: one activation, back in pixels by several rules", fontsize=_TITLE + 1)
+    figure.suptitle(f"{name}: one activation, back in pixels by several rules", fontsize=panels.TITLE + 1)
     for line, row in enumerate(rows.to_dict("records")):
         axes = [figure.add_subplot(len(rows), columns, line * columns + place + 1) for place in range(columns)]
-        _image(axes[0], images[line])
-        axes[0].set_ylabel(f"feature {row['channel']}", fontsize=_LABEL)
-        axes[0].set_title(f"image {row['image']}", fontsize=_LABEL)
+        panels.image(axes[0], images[line])
+        axes[0].set_ylabel(f"feature {row['channel']}", fontsize=panels.LABEL)
+        axes[0].set_title(f"image {row['image']}", fontsize=panels.LABEL)
         for each, (method, found) in zip(axes[1:], projections.items(), strict=True):
-            drawn = _signed(each, found[line])
-            each.set_title(method, fontsize=_LABEL)
-    _signs(figure, drawn)
+            drawn = panels.signed(each, found[line])
+            each.set_title(method, fontsize=panels.LABEL)
+    panels.signs(figure, drawn)
     return figure
 
 
@@ -141,19 +139,19 @@ def occlusion(image: np.ndarray, found: Occlusion, names: Sequence[str], label: 
     )
     figure = Figure(figsize=(14, 3.4), layout="constrained")
     axes = [figure.add_subplot(1, 4, place + 1) for place in range(4)]
-    _image(axes[0], image)
+    panels.image(axes[0], image)
     axes[0].add_patch(Rectangle((left + 0.5, top + 0.5), size, size, fill=False, color=_MARK, linewidth=1.5))
-    axes[0].set_title(f"the image, and the square\n({size}×{size} pixels)", fontsize=_TITLE)
+    axes[0].set_title(f"the image, and the square\n({size}×{size} pixels)", fontsize=panels.TITLE)
     for each, (values, title, look) in zip(axes[1:], maps, strict=True):
         drawn = each.imshow(values, extent=(left, right, bottom, top), **look)
         edge = Rectangle((-0.5, -0.5), image.shape[1], image.shape[0], fill=False, color="white", linewidth=0.8)
         each.add_patch(edge)
-        each.set_title(title, fontsize=_TITLE)
-        bar = _bar(each, drawn)
+        each.set_title(title, fontsize=panels.TITLE)
+        bar = panels.bar(each, drawn)
     bar.set_ticks(range(len(classes)), labels=[name(number) for number in classes])
     for each in axes:
         each.set(xlim=(left, right), ylim=(bottom, top))
-        _pixels(each, image.shape)
+        panels.pixels(each, image.shape)
     return figure
 
 
@@ -161,41 +159,6 @@ def _ends(firsts: np.ndarray, size: int) -> tuple[float, float]:
     """Where a map of a square's middles begins and ends, from its first rows or columns."""
     middles, half = firsts + (size - 1) / 2, (firsts[1] - firsts[0]) / 2 if len(firsts) > 1 else 0.5
     return middles[0] - half, middles[-1] + half
-
-
-def invariance(frames: Mapping[str, pandas.DataFrame], labels: Sequence[str] = ()) -> Figure:
-    """How far features move, and the probability of the class, as an image is moved.
-
-    Args:
-      frames: transform → what `cnnjax.analysis.features.invariance` gives for it.
-      labels: of the images; empty: their numbers.
-    """
-    units = {"translation": "pixels downwards", "scale": "factor", "rotation": "degrees"}
-    names = [name for name in next(iter(frames.values())).columns if name not in ("image", "amount", "probability")]
-    figure = Figure(figsize=(4 * len(frames), 2.7 * (len(names) + 1)), layout="constrained")
-    for column, (transform, frame) in enumerate(frames.items()):
-        for line, name in enumerate([*names, "probability"]):
-            axes = figure.add_subplot(len(names) + 1, len(frames), line * len(frames) + column + 1)
-            for image in frame["image"].unique():
-                one = frame[frame["image"] == image]
-                axes.plot(
-                    one["amount"],
-                    one[name],
-                    marker="o",
-                    markersize=3,
-                    linewidth=1,
-                    label=labels[image] if labels else f"image {image}",
-                )
-            axes.set_xlabel(units[transform], fontsize=_LABEL)
-            axes.tick_params(labelsize=_LABEL)
-            title = "probability of the class" if name == "probability" else f"{name}: distance of the features"
-            axes.set_title(f"{transform}\n{title}", fontsize=_TITLE)
-            axes.grid(alpha=0.3)
-            if name == "probability":
-                axes.set_ylim(-0.02, 1.02)
-    lines, said = axes.get_legend_handles_labels()
-    figure.legend(lines, said, loc="outside lower center", ncols=5, fontsize=_LABEL, frameon=False)
-    return figure
 
 
 def receptive_field(
@@ -206,7 +169,7 @@ def receptive_field(
     A cross is the middle of the window; dots are the middles of all windows, where they leave something to see of the image.
 
     Args:
-      image: ``[H, W, C]``.
+      image: ``[H, W, C]``; beyond it at most half of its side is drawn, and of a window that reaches further the rest is not.
       field: of the layer.
       place: row and column in its map.
       influence: of `cnnjax.analysis.receptive_field.gradient`.
@@ -217,28 +180,32 @@ def receptive_field(
     rows, columns = ([each.center(at) for at in range(each.places)] for each in (field.height, field.width))
     figure = Figure(figsize=(9, 4), layout="constrained")
     size = f"{bottom - top}×{right - left} pixels, stride {field.height.stride}"
-    figure.suptitle(f"{name}, place {place} of {len(rows)}×{len(columns)}: {size}", fontsize=_TITLE + 1)
+    if min(top, left) <= 0 and bottom >= height and right >= width:
+        size += ": all of the image"
+    figure.suptitle(f"{name}, place {place} of {len(rows)}×{len(columns)}: {size}", fontsize=panels.TITLE + 1)
     for number, title in enumerate(("the image", "mean size of the gradient")):
         axes = figure.add_subplot(1, 2, number + 1)
         if number == 0:
-            _image(axes, image)
+            panels.image(axes, image)
             if len(rows) * len(columns) <= _DOTS:
                 axes.plot(np.tile(columns, len(rows)), np.repeat(rows, len(columns)), ".", color=_MARK, markersize=2)
             axes.plot(columns[place[1]], rows[place[0]], "x", color=_MARK, markersize=7)
         else:
-            _bar(axes, axes.imshow(influence, cmap="magma"))
+            panels.bar(axes, axes.imshow(influence, cmap="magma"))
         axes.add_patch(
             Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color=_MARK, linewidth=1.5)
         )
-        axes.set_xlim(min(left, 0) - 1, max(right, width))
-        axes.set_ylim(max(bottom, height), min(top, 0) - 1)
-        axes.set_title(title, fontsize=_TITLE)
-        _pixels(axes, image.shape)
+        axes.set_xlim(max(min(left, 0), -width // 2) - 1, min(max(right, width), width + width // 2))
+        axes.set_ylim(min(max(bottom, height), height + height // 2), max(min(top, 0), -height // 2) - 1)
+        axes.set_title(title, fontsize=panels.TITLE)
+        panels.pixels(axes, image.shape)
     return figure
 
 
 def windows(fields: Mapping[str, Field], shape: tuple[int, int]) -> Figure:
     """What the features of some layers see, at the size of the input: each a dot at its centre, two with their windows.
+
+    Of many features every few have a dot, as the title says.
 
     Args:
       fields: layer → what it sees; every one has a window.
@@ -254,17 +221,19 @@ def windows(fields: Mapping[str, Field], shape: tuple[int, int]) -> Figure:
         rows, columns_ = (
             np.array([axis.center(place) for place in range(axis.places)]) for axis in (field.height, field.width)
         )
-        x, y = np.meshgrid(columns_, rows)
+        every = -(-max(len(rows), len(columns_)) // _ROW)
+        x, y = np.meshgrid(columns_[::every], rows[::every])
         axes.scatter(x, y, s=np.clip(2000 / x.size, 0.8, 12), c="#0072b2", linewidths=0)
         middle = (field.height.places // 2, field.width.places // 2)
         for place, line, label in (((0, 0), "--", "the first feature"), (middle, "-", "the middle one")):
             (top, bottom), (left, right) = field.window(*place)
             corner, extent = (left - 0.5, top - 0.5), (right - left, bottom - top)
-            axes.add_patch(Rectangle(corner, *extent, fill=False, edgecolor="#d55e00", linestyle=line, label=label))
+            axes.add_patch(Rectangle(corner, *extent, fill=False, edgecolor=_MARK, linestyle=line, label=label))
         size, stride = field.height.size, field.height.stride
         axes.set_title(
-            f"{name}: {field.height.places}×{field.width.places} features\n"
-            f"window {size} px, stride {stride}, padding {field.height.padding}",
+            f"{name}: {field.height.places}×{field.width.places} features"
+            + (f", a dot every {every}\n" if every > 1 else "\n")
+            + f"window {size} px, stride {stride}, padding {field.height.padding}",
             fontsize=8,
         )
         axes.set_aspect("equal")
@@ -273,40 +242,7 @@ def windows(fields: Mapping[str, Field], shape: tuple[int, int]) -> Figure:
         axes.tick_params(labelsize=7)
         axes.set_xlabel("column, px", fontsize=7)
         axes.set_ylabel("row, px", fontsize=7)
-        if number == 0:
-            axes.legend(fontsize=7, loc="upper right")
-    return figure
-
-
-def histograms(steps: Sequence[int], values: Mapping[str, Sequence[np.ndarray]], what: str) -> Figure:
-    """How the values of each layer are distributed, checkpoint by checkpoint: a column each, whose shares add up to one.
-
-    Ioffe & Szegedy 2015, §1: what changes from step to step is what the next layer has to follow.
-
-    Args:
-      steps: of the checkpoints.
-      values: layer → its values at each checkpoint, of any shape.
-      what: they are, for titles and axes.
-    """
-    figure = Figure(figsize=(3.4 * len(values) + 0.8, 3.6), layout="constrained")
-    figure.suptitle(f"{what} over training")
-    for place, (name, each) in enumerate(values.items()):
-        low, high = np.percentile(np.concatenate([np.ravel(one) for one in each]), (0.5, 99.5))
-        edges = np.linspace(low, high if high > low else low + 1, 61)
-        # What is beyond the ends belongs to the last bins.
-        shares = np.stack([np.histogram(np.clip(one, low, edges[-1]), edges)[0] / np.size(one) for one in each], 1)
-        axes = figure.add_subplot(1, len(values), place + 1, facecolor="black")  # of bins without a value
-        drawn = axes.pcolormesh(np.arange(len(each) + 1) - 0.5, edges, shares, cmap="magma", norm=LogNorm(1e-4, 1))
-        axes.plot(np.arange(len(each)), [np.median(one) for one in each], color="white", marker=".", label="median")
-        axes.set_xticks(
-            range(len(steps)), [str(step) for step in steps], rotation=45 if len(steps) > 5 else 0, fontsize=8
-        )
-        axes.set_title(name, fontsize=9)
-        axes.set_xlabel("step", fontsize=8)
-        if place == 0:
-            axes.set_ylabel(what, fontsize=8)
-            axes.legend(fontsize=7, labelcolor="white", facecolor="black")
-    figure.colorbar(drawn, ax=figure.axes, label="share of the values, a bin")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=panels.LABEL)
     return figure
 
 
@@ -319,149 +255,76 @@ def evolution(projections: Mapping[int, Mapping[int, np.ndarray]], name: str) ->
     """
     columns, lines = len(projections), len(next(iter(projections.values())))
     figure = Figure(figsize=(max(1.2 * columns + 1.3, 5), 1.35 * lines + 0.8), layout="constrained")
-    figure.suptitle(f"{name}: the strongest activation, back in pixels, over training", fontsize=_TITLE + 1)
+    figure.suptitle(f"{name}: the strongest activation, back in pixels, over training", fontsize=panels.TITLE + 1)
     for column, (step, features) in enumerate(projections.items()):
         for line, (channel, image) in enumerate(features.items()):
             axes = figure.add_subplot(lines, columns, line * columns + column + 1)
-            drawn = _signed(axes, image)
+            drawn = panels.signed(axes, image)
             if line == 0:
                 axes.set_title(f"step {step}", fontsize=8)
             if column == 0:
                 axes.set_ylabel(f"feature {channel}", fontsize=8)
-    _signs(figure, drawn)
+    panels.signs(figure, drawn)
     return figure
 
 
-def lineage(frame: pandas.DataFrame) -> Figure:
-    """Accuracy over cost, with the parameters as areas. Canziani et al. 2016, Fig. 2.
+def evidence(images: np.ndarray, maps: np.ndarray, titles: Sequence[Sequence[str]], heading: str) -> Figure:
+    """Where the evidence for some classes is, laid over the images: the less there is, the more of the image is seen.
+
+    The maps of a row are in one scale.
 
     Args:
-      frame: of `cnnjax.analysis.lineage.costs`; networks without a published error are left out.
-
-    Raises:
-      UserError: none has one.
+      images: ``[N, H, W, C]``.
+      maps: of `cnnjax.analysis.attribution`, ``[N, classes, h, w]``; with a sign, blue is against the class.
+      titles: of each image, then of each of its maps.
+      heading: of the whole.
     """
-    shown = frame[frame["top1"].notna()]
-    if shown.empty:
-        raise errors.UserError("no error on ILSVRC-2012 was published of these networks: there is nothing to draw")
-    figure = Figure(figsize=(9, 5.6), layout="constrained")
-    axes = figure.add_subplot()
-    one = shown["views"] == ONE_VIEW
-    for rows, face in ((shown[one], True), (shown[~one], False)):
-        drawn = axes.scatter(
-            rows["macs"] / 1e9,
-            100 - rows["top1"],
-            s=_AREA * rows["parameters"] / 1e6,
-            c=rows["year"],
-            cmap="viridis",
-            vmin=shown["year"].min(),
-            vmax=shown["year"].max(),
-            alpha=0.75 if face else 0.35,
-            edgecolors="black",
-            linestyles="-" if face else "--",
-        )
-        if face:
-            bar = figure.colorbar(drawn, ax=axes, label="year of the paper", ticks=sorted(set(shown["year"])))
-            bar.ax.yaxis.set_major_formatter("{x:.0f}")
-    for row in shown.to_dict("records"):
-        other = "" if row["views"] == ONE_VIEW else f" (views: {row['views']})"
-        radius = (_AREA * row["parameters"] / 1e6) ** 0.5 / 2
-        # To the right, or to the left where another one follows there.
-        near = shown["macs"].between(1.01 * row["macs"], 1.8 * row["macs"]) & (abs(shown["top1"] - row["top1"]) < 1)
-        axes.annotate(
-            f"{row['network']}{other}",
-            (row["macs"] / 1e9, 100 - row["top1"]),
-            xytext=(-radius - 2 if near.any() else radius + 2, -3),
-            ha="right" if near.any() else "left",
-            textcoords="offset points",
-            fontsize=8,
-        )
-    for millions in (5, 25, 100):
-        axes.scatter([], [], s=_AREA * millions, c="lightgrey", edgecolors="black", label=f"{millions} M")
-    axes.legend(title="parameters", loc="lower right", labelspacing=1.6, borderpad=1.2, fontsize=8, title_fontsize=8)
-    axes.set_xscale("log")
-    low, high = shown["macs"].min() / 1e9, shown["macs"].max() / 1e9
-    axes.set_xlim(low / 1.5, high * 2)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("multiply-accumulates of one image, 10⁹")
-    axes.set_ylabel("published top-1 accuracy, %")
-    axes.set_title("ILSVRC-2012, validation set, one view (dashed: another protocol)", fontsize=10)
-    axes.grid(alpha=0.3, which="both")
+    count, classes = maps.shape[:2]
+    height, width = images.shape[1:3]
+    figure = Figure(figsize=(2.9 * (classes + 1), 2.4 * count * height / width + 0.6), layout="constrained")
+    figure.suptitle(heading, fontsize=panels.TITLE + 1)
+    signed = bool(maps.min() < 0)
+    for line in range(count):
+        axes = [figure.add_subplot(count, classes + 1, line * (classes + 1) + at + 1) for at in range(classes + 1)]
+        reach = float(np.abs(maps[line]).max()) or 1.0
+        for at, each in enumerate(axes):
+            panels.image(each, images[line])
+            each.set_title(titles[line][at], fontsize=panels.LABEL)
+            if at:
+                found = maps[line, at - 1]
+                drawn = each.imshow(
+                    found,
+                    extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+                    cmap=panels.SIGNED if signed else "magma",
+                    vmin=-reach if signed else 0,
+                    vmax=reach,
+                    alpha=0.75 * np.abs(found) / reach,
+                )
+                panels.bar(each, drawn)
     return figure
 
 
-def percentiles(frame: pandas.DataFrame, name: str) -> Figure:
-    """How what units put out is distributed over training. Ioffe & Szegedy 2015, Fig. 1 (b, c).
+def neighbours(
+    images: np.ndarray, queries: Sequence[int], found: np.ndarray, labels: Sequence[str], name: str
+) -> Figure:
+    """Images, and those that are nearest to them in a layer's features; the titles of other classes are marked.
 
     Args:
-      frame: of `cnnjax.analysis.percentiles.over_training`, of the units that are to be drawn.
+      images: ``[N, H, W, C]``.
+      queries: numbers of some.
+      found: numbers of the nearest of each, of `cnnjax.analysis.features.neighbours`, ``[queries, count]``.
+      labels: what the class of each image is called.
       name: of the layer.
     """
-    units = frame["unit"].unique()
-    figure = Figure(figsize=(3.2 * len(units), 3.1), layout="constrained")
-    figure.suptitle(f"{name}: percentiles over images and places")
-    for column, unit in enumerate(units):
-        axes = figure.add_subplot(1, len(units), column + 1)
-        for percentile, one in frame[frame["unit"] == unit].groupby("percentile"):
-            axes.plot(one["step"], one["value"], marker="o", markersize=3, linewidth=1, label=f"{percentile:g} %")
-        axes.set_title(f"unit {unit}", fontsize=9)
-        axes.set_xlabel("step", fontsize=8)
-        axes.grid(alpha=0.3)
-        if not column:
-            axes.set_ylabel("what the unit puts out", fontsize=8)
-            axes.legend(fontsize=7)
+    columns = 1 + found.shape[1]
+    figure = Figure(figsize=(1.15 * columns + 0.5, 1.4 * len(queries) + 0.6), layout="constrained")
+    figure.suptitle(f"{name}: the nearest images in its features", fontsize=panels.TITLE + 1)
+    for line, (query, nearest) in enumerate(zip(queries, found, strict=True)):
+        for column, number in enumerate((query, *nearest)):
+            axes = figure.add_subplot(len(queries), columns, line * columns + column + 1)
+            panels.image(axes, images[number])
+            colour = "black" if labels[number] == labels[query] else _MARK
+            axes.set_title(f"image {number}\nclass {labels[number]}", fontsize=7, color=colour)
+            if not column:
+                axes.set_ylabel("asked for", fontsize=panels.LABEL)
     return figure
-
-
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-
-
-def _pixels(axes: Axes, shape: Sequence[int]) -> None:
-    """Axes in pixels of an image ``[H, W, C]``."""
-    axes.set_xticks(np.linspace(0, shape[1] - 1, 3).round())
-    axes.set_yticks(np.linspace(0, shape[0] - 1, 3).round())
-    axes.tick_params(labelsize=_LABEL)
-    axes.set_xlabel("column, px", fontsize=_LABEL)
-    axes.set_ylabel("row, px", fontsize=_LABEL)
-
-
-def _bar(axes: Axes, drawn: Any) -> Any:
-    """A colour bar as high as the picture that it belongs to."""
-    bar = axes.figure.colorbar(drawn, cax=axes.inset_axes((1.03, 0, 0.05, 1)))
-    bar.ax.tick_params(labelsize=_LABEL)
-    return bar
-
-
-def _image(axes: Axes, image: np.ndarray) -> None:
-    """From its least value to its largest, grey where it has one channel."""
-    _bare(axes)
-    low, high = float(np.nanmin(image)), float(np.nanmax(image))
-    shown = np.nan_to_num((image - low) / (high - low or 1.0))
-    _shown(axes, shown if image.shape[-1] == 3 else np.repeat(shown[..., :1], 3, -1), image)
-
-
-def _signed(axes: Axes, values: np.ndarray) -> Any:
-    """About zero, to the largest size; what there is a colour bar for, see :func:`_signs`, if there is one channel."""
-    _bare(axes)
-    shares = np.nan_to_num(values / (float(np.nanmax(np.abs(values))) or 1.0))
-    if values.shape[-1] == 3:
-        return _shown(axes, 0.5 + 0.5 * shares, values)
-    drawn = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(-1, 1), _SIGNED)
-    _shown(axes, drawn.to_rgba(shares.mean(-1))[..., :3], values)
-    return drawn
-
-
-def _shown(axes: Axes, colours: np.ndarray, values: np.ndarray) -> None:
-    """Colours ``[H, W, 3]``, hatched where there are no values."""
-    axes.patch.set(hatch="////", edgecolor="#c8c8c8", linewidth=0)
-    axes.imshow(np.concatenate([colours, ~np.isnan(values[..., :1])], -1))
-
-
-def _signs(figure: Figure, drawn: Any) -> None:
-    """One colour bar for all pictures that :func:`_signed` has drawn."""
-    if drawn is not None:
-        bar = figure.colorbar(drawn, ax=figure.axes, ticks=(-1, 0, 1), shrink=0.6, aspect=30, pad=0.01)
-        bar.ax.tick_params(labelsize=_LABEL)
-        bar.set_label("share of the picture's own largest value", fontsize=_LABEL)

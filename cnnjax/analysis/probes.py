@@ -5,11 +5,13 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas
 
 from cnnjax import errors
-from cnnjax.analysis.layers import trace, unrolled
+from cnnjax.analysis.layers import evaluated, trace
+from cnnjax.nn import inputs
 
 Batches = Iterable[tuple[jax.Array, np.ndarray]]
 
@@ -48,10 +50,16 @@ def probes(model: nn.Module, variables: Mapping[str, Any], train: Batches, test:
       :data:`CLASSIFIERS`.
 
     Raises:
-      UserError: there is no layer before the classifier, no test example, or the training examples are of one class.
+      UserError: there is no layer before the classifier, no test example, the training examples are of one class, or some of no
+        class of the network.
     """
     fitted, tested = [*train], [*test]
-    labels, wanted = (np.array([label for _, each in some for label in each]) for some in (fitted, tested))
+    labels, wanted = (
+        np.array(
+            [label for images, each in some for label in inputs.checked_labels(each, len(images), model.num_classes)]
+        )
+        for some in (fitted, tested)
+    )
     if len(np.unique(labels)) < 2 or not len(wanted):
         raise errors.UserError(
             f"a classifier is fitted to examples of two classes at least and tested on one: there are "
@@ -60,15 +68,9 @@ def probes(model: nn.Module, variables: Mapping[str, Any], train: Batches, test:
     taps = _taps(model, variables, fitted[0][0].shape)
     if not taps:
         raise errors.UserError("the network has no layer before its classifier")
-    model, variables = unrolled(model, variables)
-
-    @jax.jit
-    def ask(images: jax.Array, variables: Any) -> list[jax.Array]:
-        found: Any = model.apply(variables, images)[1]
-        return [found[tap].reshape(len(images), -1) for tap in taps.values()]
 
     def features(some: list[tuple[jax.Array, np.ndarray]]) -> list[np.ndarray]:
-        each = [[np.asarray(one, np.float32) for one in ask(images, variables)] for images, _ in some]
+        each = evaluated(_flat, model, variables, (images for images, _ in some), *taps.values())
         return [np.concatenate(parts) for parts in zip(*each, strict=True)]
 
     rows = []
@@ -82,6 +84,11 @@ def probes(model: nn.Module, variables: Mapping[str, Any], train: Batches, test:
         }
         rows.append({"layer": layer, "features": known.shape[1], **found})
     return pandas.DataFrame(rows)
+
+
+def _flat(model: nn.Module, variables: Any, images: jax.Array, *names: str) -> list[jax.Array]:
+    taps: Any = model.apply(variables, images)[1]
+    return [taps[name].reshape(len(images), -1).astype(jnp.float32) for name in names]
 
 
 def _taps(model: nn.Module, variables: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from jax.extend import core
 
 from cnnjax import errors
 from cnnjax.analysis.layers import tapped, trace, unrolled
+from cnnjax.nn import inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,8 +127,9 @@ def gradient(
       float64 ``[H, W]``: the mean over images of the absolute gradient of the sum over maps, summed over channels.
 
     Raises:
-      UserError: no such tap or module, or it has no such place.
+      UserError: no images, no such tap or module, or it has no such place.
     """
+    inputs.check_images(images)
     model, variables = unrolled(model, variables)
 
     @jax.jit

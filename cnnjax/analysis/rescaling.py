@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnnjax.nn import stacking
+from cnnjax.nn import inputs, stacking
 
 
 def change(
@@ -29,7 +29,12 @@ def change(
     Returns:
       The change of the logits, and that of a times the gradient of the loss by the multiplied kernels; norms of the difference
       over norms of what there was before. Both are zero where scale does not matter.
+
+    Raises:
+      UserError: these are no images, or no class of the network for each of them.
     """
+    inputs.check_images(images)
+    inputs.checked_labels(labels, len(images), model.num_classes)
     quiet: dict[str, Any] = {name: 0.0 for name in ("dropout", "auxiliary_dropout") if hasattr(model, name)}
     model = model.clone(**quiet)
 

@@ -1,5 +1,6 @@
 """How strongly the layers of a network respond. He et al. 2015, §4.2, Fig. 7."""
 
+import collections
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax import errors
-from cnnjax.analysis.layers import captured, unrolled
+from cnnjax.analysis.layers import captured, evaluated
 from cnnjax.nn import stacking
 
 
@@ -30,22 +31,19 @@ def deviations(model: nn.Module, variables: Mapping[str, Any], batches: Iterable
     """
     if not variables.get("batch_stats"):
         raise errors.UserError("the network has no batch normalisation, after which its responses are measured")
-    model, variables = unrolled(model, variables)
-    wanted = {name.rpartition("/")[0] for name in stacking.names(variables["batch_stats"])}
-
-    @jax.jit
-    def moments(variables: Any, images: jax.Array) -> dict[str, Any]:
-        found = ((name, x.astype(jnp.float32)) for name, x in captured(model, variables, images) if name in wanted)
-        # A dictionary that leaves a compiled function is sorted by its keys: the place is one.
-        return {f"{place:06d} {name}": (x.mean(), (x**2).mean()) for place, (name, x) in enumerate(found)}
-
     sums: dict[str, np.ndarray] = {}
     count = 0
-    for images in batches:
-        for name, pair in moments(variables, images).items():
-            sums[name] = sums.get(name, np.zeros(2)) + len(images) * np.asarray(pair, np.float64)
-        count += len(images)
-    if not count:
-        raise errors.UserError("there is no batch to measure responses of")
-    means = {name.partition(" ")[2]: total / count for name, total in sums.items()}
+    for images, moments in evaluated(_moments, model, variables, batches):
+        for name, pair in moments.items():
+            sums[name] = sums.get(name, np.zeros(2)) + images * np.asarray(pair, np.float64)
+        count += images
+    means = {name: total / count for name, total in sums.items()}
     return {name: float(np.sqrt(max(square - mean**2, 0.0))) for name, (mean, square) in means.items()}
+
+
+def _moments(model: nn.Module, variables: Any, images: jax.Array) -> tuple[int, dict[str, Any]]:
+    """How many images, and of each normalisation the means of its values and of their squares."""
+    wanted = {name.rpartition("/")[0] for name in stacking.names(variables["batch_stats"])}
+    found = ((name, x.astype(jnp.float32)) for name, x in captured(model, variables, images) if name in wanted)
+    # What leaves a compiled function as a plain dictionary is sorted by its keys.
+    return len(images), collections.OrderedDict((name, (x.mean(), (x**2).mean())) for name, x in found)

@@ -1,5 +1,6 @@
 """What training does to a network: gradients by depth, dead rectifiers, changes of weights, the loss between two networks."""
 
+import collections
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,10 +13,10 @@ import optax
 import pandas
 
 from cnnjax import errors
-from cnnjax.analysis.layers import layers, tapped, unrolled
-from cnnjax.nn import stacking
+from cnnjax.analysis.layers import evaluated, forward, layers, picked
+from cnnjax.nn import inputs, stacking
 
-Batches = Iterable[tuple[jax.Array, jax.Array]]
+Batches = Iterable[tuple[jax.Array, jax.Array | np.ndarray]]
 
 
 def gradients(model: nn.Module, variables: Mapping[str, Any], images: jax.Array, labels: jax.Array) -> pandas.DataFrame:
@@ -32,6 +33,9 @@ def gradients(model: nn.Module, variables: Mapping[str, Any], images: jax.Array,
     Returns:
       One row a kernel, in the order in which they are applied: ``layer``, its unstacked name; ``gradient``, the norm of
       the gradient of the mean soft-max cross-entropy; ``weight``, the norm of the kernel; ``ratio`` of the two.
+
+    Raises:
+      UserError: these are no images, or no class of the network for each of them.
     """
     found = kernel_gradients(model, variables, images, labels)
     weights = stacking.names(stacking.unstack(variables["params"]))
@@ -52,7 +56,12 @@ def kernel_gradients(
 
     Returns:
       Unstacked name of a layer → the gradient, of the kernel's shape, in the order in which they are applied.
+
+    Raises:
+      UserError: as :func:`gradients`.
     """
+    inputs.check_images(images)
+    inputs.checked_labels(labels, len(images), model.num_classes)
     changed: dict[str, Any] = {"dropout": 0.0, "auxiliary_dropout": 0.0}
     model = model.clone(**{name: value for name, value in changed.items() if hasattr(model, name)})
     rest = {name: value for name, value in variables.items() if name != "params"}
@@ -79,33 +88,32 @@ def dead(model: nn.Module, variables: Mapping[str, Any], batches: Iterable[jax.A
       batches: preprocessed images ``[N, H, W, C]``.
 
     Returns:
-      One row a tap whose values are never negative, as rectified ones are: ``layer``, ``features``, ``dead``, and ``share``.
+      One row a tap whose values are never negative, as rectified ones are, in the order in which the network puts them out:
+      ``layer``, ``features``, ``dead``, and ``share``.
 
     Raises:
       UserError: there is no batch.
     """
-    model, variables = unrolled(model, variables)
-
-    @jax.jit
-    def extremes(images: jax.Array, variables: Any) -> dict[str, tuple[jax.Array, jax.Array]]:
-        taps: Any = model.apply(variables, images)[1]
-        flat = {name: each.reshape(-1, each.shape[-1]) for name, each in taps.items()}
-        return {name: (each.min(0), each.max(0)) for name, each in flat.items()}
-
     least: dict[str, np.ndarray] = {}
     most: dict[str, np.ndarray] = {}
-    for images in batches:
-        for name, (low, high) in extremes(images, variables).items():
-            least[name] = np.minimum(least.get(name, np.inf), np.asarray(low, np.float64))
-            most[name] = np.maximum(most.get(name, -np.inf), np.asarray(high, np.float64))
-    if not least:
-        raise errors.UserError("there is no batch to look for dead features in")
+    for found in evaluated(_extremes, model, variables, batches):
+        for name, (low, high) in found.items():
+            least[name] = np.minimum(least.get(name, np.inf), low)
+            most[name] = np.maximum(most.get(name, -np.inf), high)
     rows = [
         (name, len(high), int((high == 0).sum()), float((high == 0).mean()))
         for name, high in most.items()
         if (least[name] >= 0).all()
     ]
     return pandas.DataFrame(rows, columns=("layer", "features", "dead", "share"))
+
+
+def _extremes(model: nn.Module, variables: Any, images: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
+    """Of each tap the least and the largest value of each feature."""
+    taps: Any = model.apply(variables, images)[1]
+    flat = {name: each.reshape(-1, each.shape[-1]).astype(jnp.float32) for name, each in taps.items()}
+    # What leaves a compiled function as a plain dictionary is sorted by its keys.
+    return collections.OrderedDict((name, (each.min(0), each.max(0))) for name, each in flat.items())
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> pandas.DataFrame:
@@ -155,7 +163,7 @@ def along_line(
       Columns ``share``, ``loss`` (mean soft-max cross-entropy) and ``error``.
 
     Raises:
-      UserError: there is no example, or the variables are of different networks.
+      UserError: there is no example, one of no class of the network, or the variables are of different networks.
     """
     if jax.tree.map(jnp.shape, dict(one)) != jax.tree.map(jnp.shape, dict(other)):
         raise errors.UserError("these are variables of different networks: between them there is no line")
@@ -171,6 +179,7 @@ def along_line(
         mixed = jax.tree.map(lambda a, b, s=share: (1 - s) * a + s * b, dict(one), dict(other))
         loss, wrong, count = 0.0, 0, 0
         for images, labels in batches():
+            inputs.checked_labels(labels, len(images), model.num_classes)
             found = sums(mixed, images, labels)
             loss, wrong, count = loss + float(found[0]), wrong + int(found[1]), count + len(labels)
         if not count:
@@ -196,13 +205,10 @@ def activations(
     Raises:
       UserError: no such layer, or no batch.
     """
-    model, variables = unrolled(model, variables)
-    seen = [_tapped(model, tuple(names), variables, images) for images in batches]
-    if not seen:
-        raise errors.UserError("there is no batch to take activations of")
-    return {name: np.concatenate([np.asarray(each[name], np.float32) for each in seen]) for name in names}
+    seen = [*evaluated(_activations, model, variables, batches, *names)]
+    return {name: np.concatenate([each[name] for each in seen]) for name in names}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _tapped(model: nn.Module, names: tuple[str, ...], variables: Any, images: jax.Array) -> dict[str, jax.Array]:
-    return {name: tapped(model, variables, images, name) for name in names}
+def _activations(model: nn.Module, variables: Any, images: jax.Array, *names: str) -> dict[str, jax.Array]:
+    found = picked(forward(model, variables, images)[1], *names)
+    return {name: each.astype(jnp.float32) for name, each in found.items()}

@@ -23,7 +23,7 @@ def add(command: process.Add) -> None:
     describe.add_argument("--input", type=arguments.shape, help="224, or 224x224x3; default: the paper's")
     describe.add_argument("--batch", type=arguments.count, default=1, help="images in a step; default: 1")
     describe.add_argument("--optimizer", default="sgd-momentum", help="sgd, sgd-momentum (default) or adam")
-    describe.add_argument("--dtype", default="float32", help="of the formula's numbers; default: float32")
+    describe.add_argument("--dtype", help="of the formula's numbers; default: that of the network's field")
     describe.add_argument(
         "--memory", type=arguments.memory, help="e.g. 16GiB: how many images fit into it, by the formula"
     )
@@ -33,21 +33,29 @@ def add(command: process.Add) -> None:
     describe.add_argument(
         "--fit", type=arguments.counts, help="e.g. 2,4,8: compile steps of so many images, and fit memory to them"
     )
-    describe.add_argument("--picture", type=arguments.file, help="draw receptive fields at input size into this file")
+    describe.add_argument(
+        "--picture", type=arguments.picture, help="draw receptive fields at input size into this file"
+    )
     describe.add_argument("--json", action="store_true", help="print all of it as JSON")
 
 
 def _describe(options: argparse.Namespace, settings: list[str]) -> int:
-    from cnnjax import models
+    from cnnjax import errors, models
     from cnnjax.analysis import description, memory
 
     given = fields(options.name, options.field)
     model = models.create(options.name, **given)
     side = options.input or model.input_shape
     shape = side if len(side) == 3 else (*side, *side, model.input_shape[2])
+    dtype = options.dtype or model.dtype
+    if (options.compile or options.fit) and dtype != model.dtype:
+        raise errors.UserError(
+            f"--dtype {dtype} is of the formula, and what is compiled computes in {model.dtype}: the field dtype={dtype} "
+            "changes both"
+        )
     found = description.describe(model, shape)
-    training = memory.training(found.parameters, found.stored, options.optimizer, options.dtype)
-    inference = memory.inference(found.parameters, found.inference, options.dtype)
+    training = memory.training(found.parameters, found.stored, options.optimizer, dtype)
+    inference = memory.inference(found.parameters, found.inference, dtype)
     entry = models.entry(options.name)
     totals: dict[str, Any] = {
         "name": options.name,
@@ -63,7 +71,7 @@ def _describe(options: argparse.Namespace, settings: list[str]) -> int:
         "stored_values": found.stored,
         "batch": options.batch,
         "optimizer": options.optimizer,
-        "dtype": options.dtype,
+        "dtype": dtype,
         "training_bytes": training.total(options.batch),
         "inference_bytes": inference.total(options.batch),
     }

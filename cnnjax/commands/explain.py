@@ -22,7 +22,9 @@ def add(command: process.Add) -> None:
     """Adds the command."""
     explain = command("explain", _explain, "draw what kernels, pools and layers do to a photograph")
     explain.add_argument("photo", nargs="?", type=pathlib.Path, help="a picture; default: one of scikit-learn's")
-    explain.add_argument("--to", type=pathlib.Path, default=pathlib.Path("pictures"), help="folder; default: pictures")
+    explain.add_argument(
+        "--to", type=arguments.folder, default=pathlib.Path("pictures"), help="folder; default: pictures"
+    )
     explain.add_argument(
         "--network", default="", help="whose maps are drawn: a run's folder, a file of weights, or a network's name"
     )
@@ -51,6 +53,7 @@ def _pictures(photo: "Image", options: argparse.Namespace) -> "Iterator[tuple[st
     """Name and figure of each."""
     import numpy as np
 
+    from cnnjax import errors
     from cnnjax.analysis import drawings, kernels, shifts
 
     if options.network:
@@ -63,7 +66,11 @@ def _pictures(photo: "Image", options: argparse.Namespace) -> "Iterator[tuple[st
     yield "kernels", drawings.kernels(grey, responses, kernels.KERNELS)
 
     edges = np.maximum(responses[_EDGES], 0)
-    frame = shifts.shifts(edges, options.shift)
+    try:
+        frame = shifts.shifts(edges, options.shift)
+    except errors.UserError as error:
+        process.say(f"no pools: {error}")
+        return
     yield "pools", drawings.pools(edges, shifts.differences(edges, options.shift), frame, options.shift)
 
 

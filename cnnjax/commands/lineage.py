@@ -12,7 +12,7 @@ def add(command: process.Add) -> None:
     """Adds the command."""
     lineage = command("lineage", _lineage, "compare the networks of ILSVRC-2012: published errors, cost, memory")
     lineage.add_argument("names", nargs="*", metavar="NAME", help="networks; default: all of the lineage")
-    lineage.add_argument("--chart", type=arguments.file, help="draw accuracy, MACs and parameters into this file")
+    lineage.add_argument("--chart", type=arguments.picture, help="draw accuracy, MACs and parameters into this file")
     lineage.add_argument(
         "--fit",
         type=arguments.counts,
@@ -26,11 +26,11 @@ def _lineage(options: argparse.Namespace, settings: list[str]) -> int:
     from rich.table import Table
 
     from cnnjax import files
-    from cnnjax.analysis import lineage, pictures
+    from cnnjax.analysis import charts, lineage
 
     frames = {"costs": lineage.costs(options.names)}
     if options.chart:
-        pictures.lineage(frames["costs"]).savefig(options.chart, dpi=150)
+        charts.lineage(frames["costs"]).savefig(options.chart, dpi=150)
     if options.fit:
         frames["memory"] = lineage.footprints(options.names, options.fit)
     if options.markdown:

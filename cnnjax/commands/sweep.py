@@ -67,6 +67,8 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
     for number, seeds in enumerate(rounds, start=1):
         given = seeds if most else options.seeds
         sweep = plan.make(asked, options.scale, given, settings, options.runs, looks)
+        for names in sweep.equal_arms() if number == 1 else ():
+            console.print(f"with these settings {', '.join(names)} are the same", soft_wrap=True)
         if options.dry_run:
             console.print(rehearsal.table(sweep))
             return process.EXIT_OK

@@ -98,7 +98,8 @@ def read(path: pathlib.Path | str) -> tuple[Record, dict[str, Any]]:
       path: a file that :func:`save` has written, or the folder of a run, which has one once it is finished.
 
     Raises:
-      UserError: there is none, it is damaged or of another kind, or does not hold exactly the network's parameters.
+      UserError: there is none, it is damaged or of another kind, does not hold exactly the network's parameters, or not finite
+        ones.
     """
     path = pathlib.Path(path)
     file = path / NAME if path.is_dir() else path
@@ -120,6 +121,8 @@ def read(path: pathlib.Path | str) -> tuple[Record, dict[str, Any]]:
     odd += [name for name, leaf in leaves.items() if name not in odd and leaf.dtype.kind != "f"]
     if odd:
         raise errors.UserError(f"{file} is damaged: not the parameters of {record.model}, they differ in {listed(odd)}")
+    if odd := [name for name, leaf in leaves.items() if not np.isfinite(leaf).all()]:
+        raise errors.UserError(f"{file} is damaged: no finite numbers in {listed(odd)}")
     return record, convert.unflatten(like, leaves)
 
 

@@ -144,16 +144,18 @@ class CifarNet(Network):
 
     Attributes:
       lrn: whether the first two pools are followed by local response normalisation.
+      first_pool: kind of the pool after the first layer; the others average.
     """
 
     num_classes: int = 10
     lrn: bool = True
+    first_pool: str = "max"
     input_shape: ClassVar[tuple[int, int, int]] = (32, 32, 3)
 
     def table(self) -> Rows:
         table: list[Row] = [
             Conv("conv1", 32, 5, std=1e-4),
-            Pool("pool1", "max", ceil=True),
+            Pool("pool1", self.first_pool, ceil=True),
             Lrn("lrn1", size=3, k=1.0, alpha=5e-5),
             Conv("conv2", 32, 5, std=0.01),
             Pool("pool2", "average", ceil=True),

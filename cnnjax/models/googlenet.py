@@ -62,6 +62,7 @@ class GoogLeNet(Network):
       large: of :data:`LARGE`.
       reduced: whether the modules have their 1×1 reductions and projections, or are the naive ones of Fig. 2a.
       auxiliary: of :data:`AUXILIARY`.
+      auxiliary_norm: whether their convolution is normalised where the network is.
       auxiliary_bins: whether their pools have 4×4 bins of maps of any size, or windows of 5×5 at stride 3, as in the paper.
       auxiliary_dropout: what they drop.
       lrn: whether the stem has local response normalisation.
@@ -75,6 +76,7 @@ class GoogLeNet(Network):
     reduced: bool = True
     auxiliary: str = "both"
     auxiliary_bins: bool = False
+    auxiliary_norm: bool = True
     auxiliary_dropout: float = 0.7
     lrn: bool = True
     last_pool: int = 3
@@ -150,7 +152,7 @@ class GoogLeNet(Network):
             name,
             (
                 BinPool("pool", "average", 4) if self.auxiliary_bins else Pool("pool", "average", 5, 3),
-                Conv("conv", 128, 1),
+                Conv("conv", 128, 1, norm=None if self.auxiliary_norm else False),
                 Flatten(),
                 Dense("fc", 1024),
                 Drop("drop", self.auxiliary_dropout),

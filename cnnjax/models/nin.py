@@ -26,6 +26,7 @@ class Nin(Network):
     Attributes:
       widths: of each mlpconv layer, its kernel and the maps of its three convolutions; the last one's last is a map a class.
       head: ``"average"``, or ``"connected"``: the control of §4.6, a fully connected layer on the last maps.
+      head_dropout: what is dropped of the last maps before the fully connected layer; 0: nothing.
       mlpconv: whether each layer has its two 1×1 convolutions, or is a linear filter and a ReLU.
       second_pool: kind of the pool after the second layer.
       pool_padding: of the pools, instead of windows that reach over the end.
@@ -35,6 +36,7 @@ class Nin(Network):
 
     widths: tuple[tuple[int, int, int, int], ...] = ((5, 192, 160, 96), (5, 192, 192, 192), (3, 192, 192, 0))
     head: str = "average"
+    head_dropout: float = 0.0
     mlpconv: bool = True
     second_pool: str = "max"
     pool_padding: int = 0
@@ -63,7 +65,8 @@ class Nin(Network):
                 ]
         if self.head == "average":
             return [*table, GlobalPool()]
-        return [*table, Flatten(), Dense("classifier", self.num_classes, "identity", std=self.std)]
+        drop = [Drop("drop_head", self.head_dropout)] if self.head_dropout else []
+        return [*table, Flatten(), *drop, Dense("classifier", self.num_classes, "identity", std=self.std)]
 
     def _layer(self, number: int, kernel: int, maps: list[int]) -> list[Row]:
         last = number == len(self.widths)

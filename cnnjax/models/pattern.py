@@ -25,6 +25,8 @@ _WORDS = {
     "fc": r"fc-([1-9]\d*)",
 }
 _PATTERN = re.compile(r"(conv (depthpool )?(pool )?)+(fc )*")
+_LARGEST = 16_384
+"""Maps, units, or pixels of a window: a network with more of them fits nowhere."""
 LENET = "conv5-6 pool2 conv5-16 pool2 fc-120 fc-84"
 
 
@@ -32,7 +34,7 @@ def parse(layers: str) -> list[tuple[str, re.Match[str]]]:
     """The words of a line, each as its kind and its parts.
 
     Raises:
-      UserError: a word that is none, or words in an order that the pattern does not have.
+      UserError: a word that is none, a number that is too large, or words in an order that the pattern does not have.
     """
     found: list[tuple[str, re.Match[str]]] = []
     words = layers.replace("->", " ").split()
@@ -47,6 +49,8 @@ def parse(layers: str) -> list[tuple[str, re.Match[str]]]:
                 f"layers: {word!r} is no layer; they are written conv3-64, conv11/4-96, pool2, pool3/2, avgpool2, depthpool2, "
                 "fc-120"
             )
+        if any(len(each) > len(str(_LARGEST)) or int(each) > _LARGEST for each in re.findall(r"\d+", word)):
+            raise errors.UserError(f"layers: the numbers of a layer are at most {_LARGEST:,}, not those of {word!r}")
         found += matches
     kinds = "".join(f"{kind} " for kind, _ in found)
     if not _PATTERN.fullmatch(kinds):

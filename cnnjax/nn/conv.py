@@ -248,13 +248,24 @@ class Conv(nn.Module):
     bias_init: nn.initializers.Initializer = nn.initializers.zeros_init()
     form: str = "canonical"
 
+    @nn.nowrap
+    def edges(self) -> tuple[Pair, Pair]:
+        """Its padding, above and below, left and right."""
+        height, width = ((k - 1) // 2 for k in self.kernel_size)
+        return self.padding or ((height, height), (width, width))
+
+    @nn.nowrap
+    def sides(self, sides: Sequence[int]) -> tuple[int, ...]:
+        """Height and width of what it makes of a map of such sides."""
+        axes = zip(sides, self.kernel_size, self.strides, self.edges(), self.dilation, strict=True)
+        return tuple((n + sum(edges) - d * (k - 1) - 1) // s + 1 for n, k, s, edges, d in axes)
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        padding = self.padding or tuple(((k - 1) // 2, (k - 1) // 2) for k in self.kernel_size)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-        y = conv2d(x, kernel, self.strides, padding, self.dilation, self.groups, self.form)
+        y = conv2d(x, kernel, self.strides, self.edges(), self.dilation, self.groups, self.form)
         y = checkpoint_name(y, CONVOLUTION)
         if self.use_bias:
             y += self.param("bias", self.bias_init, (self.features,), jnp.float32).astype(self.dtype)

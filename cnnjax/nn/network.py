@@ -3,13 +3,16 @@
 import bisect
 import contextvars
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from cnnjax import errors
+from cnnjax.nn import inputs
 from cnnjax.nn.conv import FORMS
+from cnnjax.nn.conv import Conv as ConvLayer
 from cnnjax.nn.initialisers import NAMED
 from cnnjax.nn.rows import Drop, FanInError, Row, Rows, Settings, Side, TooSmallError, widened
 from cnnjax.ops.activations import FUNCTIONS
@@ -97,9 +100,10 @@ class Network(nn.Module):
           freeze_bn: batch normalisation keeps to its running statistics, also in training.
 
         Raises:
-          UserError: the images are too small, or of another size than that of the weights, and which sizes do; or JAX does
-            not compute in ``dtype``.
+          UserError: these are no images, they are too small, or of another size or number of channels than those that the
+            weights are for, and which sizes do; or JAX does not compute in ``dtype``.
         """
+        inputs.check_images(images)
         if jax.dtypes.canonicalize_dtype(self.dtype) != self.dtype:
             raise errors.UserError(f"dtype {self.dtype} wants JAX_ENABLE_X64=1; without it JAX computes in float32")
         settings = Settings(
@@ -135,10 +139,13 @@ class Network(nn.Module):
                 raise
             raise errors.UserError(f"{error}; the network takes images from {least}×{least} on") from None
         except FanInError as error:
-            first, past = (_least(self, images.shape[-1], error.layer, fan) for fan in (error.fan, error.fan + 1))
+            channels = images.shape[-1]
+            first, past = (_least(self, channels, error.layer, fan) for fan in (error.fan, error.fan + 1))
             last = past - 1 if past else _LARGEST
-            sizes = f"of {first}×{first}" if first == last else f"from {first}×{first} to {last}×{last}"
-            raise errors.UserError(f"{error}: with these weights the network takes images {sizes}") from None
+            sizes = f"images of {first}×{first}" if first == last else f"images from {first}×{first} to {last}×{last}"
+            if not 0 < first <= last:
+                sizes = f"no square images of {channels} channel{'s' * (channels != 1)}"
+            raise errors.UserError(f"{error}: with these weights the network takes {sizes}") from None
         return x, taps
 
     def rows(self) -> list[Row]:
@@ -163,11 +170,14 @@ class Network(nn.Module):
 
 def _least(model: Network, channels: int, layer: tuple[str, ...] = (), fan: int = 0) -> int:
     """The smallest square image that a network takes and of which a dense layer gets at least so many values; 0 for none."""
+    # Sizes alone are asked for: nothing is normalised or convolved, which takes seconds to trace in a deep network.
+    model = model.clone(parent=None, batch_norm=False)
 
     def fits(side: int) -> bool:
         images = jax.ShapeDtypeStruct((1, side, side, channels), "float32")
         try:
-            node = jax.eval_shape(model.clone(parent=None).init, jax.random.key(0), images)["params"]
+            with nn.intercept_methods(_sized):
+                node = jax.eval_shape(model.init, jax.random.key(0), images).get("params", {})
         except errors.UserError:
             return False
         for key in layer:
@@ -180,3 +190,11 @@ def _least(model: Network, channels: int, layer: tuple[str, ...] = (), fan: int 
     finally:
         _searching.reset(token)
     return least if least <= _LARGEST else 0
+
+
+def _sized(call: Any, arguments: Any, options: Any, context: Any) -> Any:
+    """Instead of a convolution, zeros of its size."""
+    if not isinstance(context.module, ConvLayer):
+        return call(*arguments, **options)
+    (x,) = arguments
+    return jnp.zeros((len(x), *context.module.sides(x.shape[1:3]), context.module.features), x.dtype)

@@ -173,7 +173,7 @@ class Conv:
             raise errors.UserError(
                 f"{self.name}: {x.shape[-1]} and {features} channels are not divided into {groups} groups"
             )
-        x = ConvLayer(
+        layer = ConvLayer(
             features,
             kernel,
             strides,
@@ -185,7 +185,16 @@ class Conv:
             form=settings.form,
             name=self.name,
             **settings.initial(self.std, self.start),
-        )(x)
+        )
+        try:
+            x = layer(x)
+        except ScopeParamShapeError as error:
+            wanted = (*kernel, x.shape[-1] // groups, features)
+            there = layer.scope.get_variable("params", "kernel").shape  # type: ignore[union-attr]
+            raise errors.UserError(
+                f"{self.name} gets {x.shape[-1]} channels, for which its kernel is {'×'.join(map(str, wanted))}, and the "
+                f"weights have {'×'.join(map(str, there))}"
+            ) from error
         if norm:
             x = settings.normalise(x, self.name.replace("conv", "norm", 1))
         return settings.activate(x, self.activation)

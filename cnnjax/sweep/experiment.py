@@ -1,5 +1,6 @@
 """An experiment: a question, the arms that can answer it, and the claims to be judged."""
 
+import ast
 import dataclasses
 import itertools
 import math
@@ -227,6 +228,16 @@ def load(path: str | pathlib.Path) -> Experiment:
             f"{path}: an experiment's file defines `experiment = Experiment(...)`; this one does not"
         )
     return dataclasses.replace(experiment, path=path.resolve())
+
+
+def defined(path: str | pathlib.Path) -> bool:
+    """Whether a file defines an experiment, and is no recipe, by its text: it is not run."""
+    try:
+        body = ast.parse(pathlib.Path(path).read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return False
+    names = [target for line in body if isinstance(line, ast.Assign) for target in line.targets]
+    return any(isinstance(name, ast.Name) and name.id == "experiment" for name in names)
 
 
 def product(**axes: Mapping[str, Overrides]) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,8 @@
 """What is measured of a trained network when a claim is about it, and not about how its training went.
 
 A measure gives values; a claim's metric is ``<measure>/<value>``. Beside those of :data:`MEASURES` every protocol of
-`cnnjax.evaluate.protocols` is one: ``10crop/error``, and ``10crop/error_saved``, by how much it is below that of ``whole``.
+`cnnjax.evaluate.protocols` is one: ``10crop/error``, and ``10crop/error_saved``, by how much it is below that of ``whole``, or
+of what :data:`AGAINST` names.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax import errors, files
-from cnnjax.analysis import percentiles, population, probes, rescaling, responses
+from cnnjax.analysis import linearity, percentiles, population, probes, rescaling, responses
 from cnnjax.analysis.layers import layers
 from cnnjax.evaluate import evaluation, protocols, subject
 from cnnjax.evaluate.subject import Subject
@@ -21,6 +22,8 @@ from cnnjax.sweep.experiment import Claim, measure, milestone
 from cnnjax.tasks.classification import EVALUATED
 
 _BATCH = 256
+AGAINST = {"dense_multi_scale": "dense", "150crop": "dense_multi_scale", "crops_and_dense": "150crop"}
+"""Protocols that are compared with another than ``whole``: those of Simonyan & Zisserman 2014, Tables 3 to 5."""
 FACTOR = 2.0
 """What weights are multiplied by: any in the paper. Without normalisation it comes to the power of depth."""
 
@@ -36,6 +39,12 @@ def _rescaled(shown: Subject) -> dict[str, float]:
     images, labels = next(shown.batches(_BATCH))
     output, gradient = rescaling.change(shown.model, shown.variables, images, jnp.asarray(labels), FACTOR)
     return {"output_change": output, "gradient_change": gradient}
+
+
+def _linear(shown: Subject) -> dict[str, float]:
+    """``defect``: how far the logits of a batch are from those of one linear layer; `cnnjax.analysis.linearity`."""
+    images, _ = next(shown.batches(_BATCH))
+    return {"defect": linearity.defect(shown.model, shown.variables, images)}
 
 
 def _shifted(shown: Subject) -> dict[str, float]:
@@ -91,7 +100,7 @@ def _error(shown: Subject, protocol: str) -> float:
 def _by_protocol(name: str) -> Callable[[Subject], dict[str, float]]:
     def errors_of(shown: Subject) -> dict[str, float]:
         error = _error(shown, name)
-        return {"error": error, "error_saved": _error(shown, "whole") - error}
+        return {"error": error, "error_saved": _error(shown, AGAINST.get(name, "whole")) - error}
 
     return errors_of
 
@@ -99,6 +108,7 @@ def _by_protocol(name: str) -> Callable[[Subject], dict[str, float]]:
 MEASURES: dict[str, Callable[[Subject], dict[str, float]]] = {
     "responses": _responses,
     "rescaled": _rescaled,
+    "linearity": _linear,
     "shifted": _shifted,
     "population": _population,
     "probes": _probes,
@@ -110,6 +120,7 @@ METRICS = (
     "responses/deviation",
     "rescaled/output_change",
     "rescaled/gradient_change",
+    "linearity/defect",
     "shifted/error",
     "shifted/error_added",
     "population/error",

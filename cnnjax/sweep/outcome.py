@@ -163,7 +163,8 @@ def _with_milestones(sweep: Sweep, runs: pandas.DataFrame) -> pandas.DataFrame:
         unreached = [
             names if run in first.index else (*names, name) for names, run in zip(unreached, places, strict=True)
         ]
-    return runs.assign(**columns, **{UNREACHED: pandas.Series(unreached, runs.index, dtype="object")})
+    found = pandas.DataFrame({**columns, UNREACHED: pandas.Series(unreached, dtype="object")})
+    return pandas.concat([runs, found.set_index(runs.index)], axis=1)
 
 
 def _time(name: str) -> str:

@@ -94,6 +94,13 @@ class Sweep:
     arguments: Sequence[str] = ()
     looks: Sequence[int] = ()
 
+    def equal_arms(self) -> list[list[str]]:
+        """Names of arms that settings for all have made the same, in groups."""
+        groups: dict[str, list[str]] = {}
+        for arm in self.arms:
+            groups.setdefault(configs.digest(arm.config), []).append(arm.name)
+        return [names for names in groups.values() if len(names) > 1]
+
     def claim_folder(self) -> None:
         """Marks the folder as this experiment's, and leaves in it what `last` needs.
 

@@ -11,7 +11,7 @@ from cnnjax.train.program import Program
 
 _HERE = {"execution.devices": 1, "dataset.classes": ()}
 """Of the devices that workers will have nothing is known; classes have been chosen already."""
-_ALONE = {"init.weights": "", "init.head": "", "init.added": ""}
+ALONE = {"init.weights": "", "init.head": "", "init.added": ""}
 """Of weights that another arm has still to make, too."""
 
 
@@ -22,7 +22,7 @@ def check(arm: Arm) -> None:
     """
     if not arm.config.model.name:
         return  # the network is that of weights
-    config = configs.override(arm.config, {**_HERE, **(_ALONE if arm.source else {})})
+    config = configs.override(arm.config, {**_HERE, **(ALONE if arm.source else {})})
     try:
         sets = {name: progress.examples(arm, name) for name in ("train", "test")}
         loop.check(Program(config, sets=sets), config)

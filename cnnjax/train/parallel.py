@@ -72,6 +72,32 @@ class Layout:
 
         return call
 
+    def compile_step(self, step: Callable[..., Any]) -> Any:
+        """Maps ``step(state, batch, scale) → (state, sums)`` over the devices; it can be lowered for abstract arguments too.
+
+        State and scale are whole on every device, and the state is donated; a batch is divided as :meth:`share` has it.
+        """
+        if self.mapping == "jit":
+            return jax.jit(
+                step,
+                donate_argnums=0,
+                in_shardings=(self._sharding(), self._sharding(AXIS), self._sharding()),
+                out_shardings=self._sharding(),
+                compiler_options=compiler.options(self.devices[0].platform),
+            )
+        return jax.pmap(step, AXIS, in_axes=(None, 0, None), out_axes=None, devices=self.devices, donate_argnums=0)
+
+    def share(self, batch: Any) -> Any:
+        """Shapes of the arrays of a global batch ``[N, ...]`` as :meth:`compile_step` wants them."""
+        count = len(self.devices)
+
+        def one(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            if self.mapping == "jit":
+                return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._sharding(AXIS))
+            return jax.ShapeDtypeStruct((count, leaf.shape[0] // count, *leaf.shape[1:]), leaf.dtype)
+
+        return jax.tree.map(one, batch)
+
     def split(self, x: jax.Array) -> jax.Array:
         """A device's share of ``x [N, ...]`` along the first axis (in ``jit``: all of it, split by the compiler)."""
         if self.mapping == "jit":

@@ -42,6 +42,8 @@ class Program:
       say: takes one line for the user.
       sets: ``"train"`` and ``"test"``, where they are not to be loaded by their name.
       run: the folder of a run with this configuration, if ``init.weights`` names another arm's.
+      layout: of devices that are not here, for which programs are compiled but not run; default: the configuration's, of
+        those that are.
 
     Attributes:
       notes: what a reader of the result must know beside the settings.
@@ -65,6 +67,7 @@ class Program:
         say: Callable[[str], None] = lambda line: None,
         sets: Mapping[str, data.Arrays] | None = None,
         run: pathlib.Path | None = None,
+        layout: parallel.Layout | None = None,
     ):
         self.config = config
         self.notes: list[str] = []
@@ -75,7 +78,7 @@ class Program:
             say(line)
 
         batch, execution = config.batch_size, config.execution
-        self.layout = parallel.layout(execution.parallel, execution.devices)
+        self.layout = layout or parallel.layout(execution.parallel, execution.devices)
         self.layout.check_batch("batch_size", batch)
         self.layout.check_batch("evaluation.batch_size", config.evaluation.batch_size)
 
@@ -177,13 +180,7 @@ class Program:
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.abstract.params))
         optimizer.multipliers(self.abstract.params, config.optimizer.decay_multipliers)
 
-        self._data = {
-            name: self.layout.put({"image": each.images[:], "label": each.labels[:]}) for name, each in sets.items()
-        }
-        self._batches = {
-            name: self.layout.put(pipeline.padded_batches(len(each.labels), config.evaluation.batch_size))
-            for name, each in sets.items()
-        }
+        self._sets = sets
         self._check_sizes()
         self._run_compiled = {
             (frozen, size): self.layout.compile(functools.partial(self._run, frozen=frozen, size=size), donate=(0,))
@@ -192,6 +189,22 @@ class Program:
         }
         self._evaluate_compiled = self.layout.compile(self._evaluate)
         self._finite = jax.jit(checkpoint.all_finite)
+
+    @functools.cached_property
+    def _data(self) -> dict[str, dict[str, jax.Array]]:
+        """Both sets, on the devices."""
+        return {
+            name: self.layout.put({"image": each.images[:], "label": each.labels[:]})
+            for name, each in self._sets.items()
+        }
+
+    @functools.cached_property
+    def _batches(self) -> dict[str, tuple[jax.Array, jax.Array]]:
+        """The batches of an evaluation: see :func:`cnnjax.data.pipeline.padded_batches`."""
+        size = self.config.evaluation.batch_size
+        return {
+            name: self.layout.put(pipeline.padded_batches(len(each.labels), size)) for name, each in self._sets.items()
+        }
 
     def record(self) -> weights.Record:
         """What this run's weights are of."""
@@ -294,9 +307,65 @@ class Program:
     ) -> dict[str, jax.Array]:
         """The preprocessed batch ``number`` of an epoch; to be traced inside of a program of :attr:`layout`."""
         index = pipeline.batch_indices(permutation, number, self.config.batch_size)
-        batch = pipeline.take(arrays, self.layout.split(index))
-        keys = pipeline.example_keys(rng, epoch, batch["index"])
-        return self.task.preprocess(batch, keys, train=True)
+        return self._augmented(rng, epoch, pipeline.take(arrays, self.layout.split(index)))
+
+    def step(
+        self,
+        train_state: state.TrainState,
+        batch: dict[str, jax.Array],
+        scale: jax.Array,
+        *,
+        frozen: bool = False,
+        size: int = 0,
+    ) -> tuple[state.TrainState, Sums]:
+        """One training step on a batch that was read elsewhere; pure, to be mapped by :meth:`parallel.Layout.compile_step`.
+
+        Args:
+          train_state: before the step; the epoch follows from how many there were.
+          batch: as the set has it: ``image`` uint8 ``[N, H, W, C]``, ``label`` int32 ``[N]``, and ``index`` int32 ``[N]``,
+            which examples of the set they are: the augmentation of each depends on that.
+          scale: of the learning rate, beside its schedule; read where the configuration has plateaus.
+          frozen: whether it is one of the first :attr:`frozen_until` steps.
+          size: side that the images are resized to; 0: as they are.
+
+        Returns:
+          The state after the step, and the metric's sums over the global batch.
+        """
+        epoch = train_state.step // self.steps_per_epoch
+        batch = self._augmented(train_state.rng, epoch, batch)
+        return self._learn(train_state, batch, scale, frozen, size)
+
+    def _augmented(self, rng: jax.Array, epoch: jax.Array, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        return self.task.preprocess(batch, pipeline.example_keys(rng, epoch, batch["index"]), train=True)
+
+    def _learn(
+        self,
+        train_state: state.TrainState,
+        batch: dict[str, jax.Array],
+        scale: jax.Array,
+        frozen: bool,
+        size: int,
+    ) -> tuple[state.TrainState, Sums]:
+        """One step on a preprocessed batch."""
+        settings, pieces = self.config.optimizer, self.config.execution.accumulate
+        if size:
+            shape = (batch["image"].shape[0], size, size, batch["image"].shape[-1])
+            batch = {**batch, "image": jax.image.resize(batch["image"], shape, "bilinear")}
+        return step.train_step(
+            train_state,
+            self.layout.pieces(batch, pieces) if pieces > 1 else batch,
+            model=self.model,
+            task=self.task,
+            optimizer=self.optimizer,
+            axis=self.layout.axis,
+            reduce_dtype=self.config.execution.grad_reduce_dtype,
+            pieces=pieces,
+            marks=self._marks if frozen else None,
+            freeze_bn={"never": False, "while frozen": frozen, "always": True}[self.config.init.freeze_bn],
+            scale=scale if self.config.schedule.plateau else None,
+            radius=settings.max_filter,
+            average=settings.average,
+        )
 
     def evaluate(self, train_state: state.TrainState, name: str) -> dict[str, float]:
         """The metric over a whole set, ``"train"`` or ``"test"``, unaugmented, in evaluation mode, every example once."""
@@ -387,32 +456,10 @@ class Program:
         frozen: bool = False,
         size: int = 0,
     ) -> tuple[state.TrainState, Sums]:
-        settings = self.config.optimizer
-        freeze_bn = {"never": False, "while frozen": frozen, "always": True}[self.config.init.freeze_bn]
-
         def one(number: jax.Array, carry: tuple[state.TrainState, Sums]) -> tuple[state.TrainState, Sums]:
             train_state, sums = carry
             batch = self.batch(train_state.rng, arrays, permutation, epoch, first + number)
-            if size:
-                shape = (batch["image"].shape[0], size, size, batch["image"].shape[-1])
-                batch["image"] = jax.image.resize(batch["image"], shape, "bilinear")
-            pieces = self.config.execution.accumulate
-            batch = self.layout.pieces(batch, pieces) if pieces > 1 else batch
-            train_state, new = step.train_step(
-                train_state,
-                batch,
-                model=self.model,
-                task=self.task,
-                optimizer=self.optimizer,
-                axis=self.layout.axis,
-                reduce_dtype=self.config.execution.grad_reduce_dtype,
-                pieces=pieces,
-                marks=self._marks if frozen else None,
-                freeze_bn=freeze_bn,
-                scale=scale if self.config.schedule.plateau else None,
-                radius=settings.max_filter,
-                average=settings.average,
-            )
+            train_state, new = self._learn(train_state, batch, scale, frozen, size)
             return train_state, self.task.merge(sums, new)
 
         return lax.fori_loop(0, count, one, (train_state, sums))

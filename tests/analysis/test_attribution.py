@@ -53,6 +53,15 @@ def test_grad_cam_of_a_layer_in_the_middle():
     assert np.abs(weights).max() > 0
 
 
+def test_a_module_is_asked_as_a_tap_is():
+    model, variables, images = made("resnet20", (2, 8, 8, 3), width=4, scan=True)
+    ask = (model, variables, images, jnp.array([1, 3]))
+    for measure in (attribution.grad_cam, attribution.class_activation):
+        np.testing.assert_array_equal(measure(*ask, "stage3/block3"), measure(*ask, "stage3"))
+    # Before a block's last rectifier the same gradient meets other maps.
+    assert attribution.grad_cam(*ask, "stage3/block3/norm2").shape == (2, 2, 2)
+
+
 def test_what_has_no_evidence():
     model, variables, images = made("vgg11", (1, 32, 32, 3), width_factor=1 / 32)
     ask = (model, variables, images, jnp.array([1]))

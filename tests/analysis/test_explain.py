@@ -159,6 +159,13 @@ def test_as_a_command(tmp_path, capsys):
         assert len(np.unique(image)) > 20
 
 
+def test_a_photograph_too_small_for_pools(tmp_path, capsys):
+    Image.fromarray(RANDOM.integers(0, 255, (30, 40, 3)).astype(np.uint8)).save(tmp_path / "photo.png")
+    assert cli.main(["explain", str(tmp_path / "photo.png"), "--to", str(tmp_path / "to")]) == 0
+    assert "no pools: a map of 30×40 is too small for a shift of 1 and 4 pools" in capsys.readouterr().out
+    assert [file.stem for file in (tmp_path / "to").glob("*.png")] == ["kernels"]
+
+
 def test_maps_of_a_trained_network(tmp_path, tiny_settings, capsys):
     """By a run's folder; a stage has maps, and is no sum of its input's channels."""
     words = [*tiny_settings, "--config.duration=4 steps", "--config.schedule.boundaries=()"]

@@ -65,7 +65,9 @@ def test_patches_of_the_strongest(network):
     for each, image, y, x in zip(found, whole, rows["y"], rows["x"], strict=True):
         expected = np.pad(image, ((2, 2), (2, 2), (0, 0)), constant_values=np.nan)[y : y + 5, x : x + 5]
         np.testing.assert_array_equal(each, expected)
-    for field in (None, receptive_field.fields(model, images.shape)["classifier"]):
+    fields = receptive_field.fields(model, images.shape)
+    assert fields["stage1"].height.size == 15  # of an image of 12×10 there is nothing else to see
+    for field in (None, fields["classifier"], fields["stage1"]):
         np.testing.assert_array_equal(features.patches(whole, rows, field), whole)
 
 
@@ -115,6 +117,8 @@ def test_dead_and_aliased_filters():
     assert found.dead.tolist() == [False, False, False, True]
     assert found.aliased.tolist() == [False, True, False, False]
     assert features.filters(kernel, stride=4).aliased.tolist() == [False, True, True, False]
+    assert not features.filters(kernel, stride=1).aliased.any()  # every frequency is carried
+    assert features.filters(0 * kernel, stride=2).dead.all()
 
 
 def test_what_cannot_be_asked(network):
@@ -122,7 +126,7 @@ def test_what_cannot_be_asked(network):
     for arguments, message in (
         (([images], "stage9"), "unknown tap 'stage9'"),
         (([images], "stage2", [8]), "stage2 has no feature 8; they are numbered 0 to 7"),
-        (([], "stage2"), "there is no image"),
+        (([], "stage2"), "there is no batch of images"),
         (([images], "stage2", None, 0), "at least one image"),
     ):
         with pytest.raises(errors.UserError, match=message):

@@ -1,5 +1,7 @@
 """Costs that books, papers and courses work out. Those of whole networks are in `tests/models/test_sizes.py`."""
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,7 @@ import pytest
 
 from cnnjax import arguments, models
 from cnnjax.analysis import cost, description, memory
-from cnnjax.analysis.layers import layers
+from cnnjax.analysis.layers import layers, trace
 from cnnjax.analysis.memory import MIB
 from cnnjax.nn.conv import Conv
 from cnnjax.ops.activations import FUNCTIONS
@@ -116,6 +118,38 @@ def test_rules_of_a_network():
 def test_networks_with_fields(name, fields, parameters):
     model = models.create(name, **fields)
     assert sum(layer.count for layer in layers(model, (1, *model.input_shape))) == parameters
+
+
+def test_parts_of_networks():
+    """GoogLeNet as slim has it (no scale beside a shift), VGG-16's convolutions, AlexNet's kernels alone."""
+
+    def sizes(name, **fields):
+        model = models.create(name, **fields)
+        found = [(layer.name, layer.parameters) for layer in layers(model, (1, *model.input_shape))]
+        return [(layer, each, math.prod(shape)) for layer, leaves in found for each, shape in leaves.items()]
+
+    assert sum(size for _, leaf, size in sizes("googlenet_3x3", auxiliary="none") if leaf != "scale") == 6_617_624
+    assert sum(size for layer, _, size in sizes("vgg16") if layer.startswith("conv")) == 14_714_688
+    assert sum(size for _, leaf, size in sizes("alexnet") if leaf == "kernel") == 60_954_656
+
+
+def test_operations_of_darknet_19():
+    """Redmon & Farhadi 2016: a MAC is two operations; at the sizes of its definition and of its fine-tuning."""
+    found = [2 * cost.forward(models.create("darknet19"), (1, side, side, 3)) for side in (256, 448)]
+    assert found == [7_290_748_928, 22_327_918_592]
+
+
+def test_maps_of_inception_modules():
+    """Szegedy et al. 2014, Table 1."""
+    taps = trace(models.create("googlenet"), (1, 224, 224, 3)).taps
+    found = [var.aval.shape[-1] for name, var in taps if name.startswith("inception_")]
+    assert found == [256, 480, 512, 512, 512, 528, 832, 832, 1024]
+
+
+def test_a_dense_head_on_a_larger_image():
+    """VGG-16 for 224 pixels sees 384 at 6×6 places."""
+    taps = trace(models.create("vgg16", head="convolutional"), (1, 384, 384, 3)).taps
+    assert dict(taps)["fc6"].aval.shape == (1, 6, 6, 4096)
 
 
 def test_a_layer_of_ten_maps():

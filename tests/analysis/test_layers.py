@@ -2,10 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from cnnjax import models
-from cnnjax.analysis.layers import layers
+from cnnjax import errors, models
+from cnnjax.analysis.layers import evaluated, forward, layers
 
 
 def network(scan, depth=20, **fields):
@@ -61,3 +62,27 @@ def test_no_parameter_is_missing(shortcut, scan):
     assert sum(layer.count for layer in layers(model, (1, 32, 32, 3))) == sum(
         leaf.size for leaf in jax.tree.leaves(params)
     )
+
+
+def test_a_measure_is_compiled_once_for_all_states_of_a_network():
+    model = network(True, 20, width=4)
+    images = jax.random.normal(jax.random.key(1), (5, 8, 8, 3))
+    states = [model.init(jax.random.key(seed), images) for seed in (0, 1)]
+    traced = []
+
+    def both(model, variables, images, name):
+        traced.append(images.shape)
+        logits, found = forward(model, variables, images)
+        return logits, found[name]
+
+    for variables in states:
+        logits, maps = zip(*evaluated(both, model, variables, [images[:3], images[3:]], "stage2/block2"), strict=True)
+        assert all(isinstance(each, np.ndarray) for each in (*logits, *maps))
+        expected, taps = model.apply(variables, images)
+        np.testing.assert_allclose(np.concatenate(logits), expected, rtol=1e-3, atol=1e-4)
+        # Of three blocks the second is before the tap, which is the third one's.
+        assert maps[1].shape == (2, *taps["stage2"].shape[1:])
+        assert np.abs(np.concatenate(maps) - taps["stage2"]).max() > 0.01
+    assert traced == [(3, 8, 8, 3), (2, 8, 8, 3)]
+    with pytest.raises(errors.UserError, match="there is no batch of images"):
+        [*evaluated(both, model, states[0], [], "stage2")]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnnjax import cli, errors, models
-from cnnjax.analysis import lineage, memory, pictures, sizes
+from cnnjax.analysis import charts, lineage, memory, sizes
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -63,6 +63,10 @@ def test_costs_are_the_papers(name):
     assert row.parameters / 1e6 == pytest.approx(parameters, rel=0.02)
     assert products is None or row.macs / 1e9 == pytest.approx(products, abs=0.06)
     assert row.macs_per_parameter == row.macs / row.parameters
+
+
+def test_each_network_is_there_once():
+    assert lineage.costs(["vgg16", "lenet5", "vgg16"])["network"].tolist() == ["vgg16", "lenet5"]
 
 
 def test_auxiliary_classifiers_are_not_among_the_parameters():
@@ -119,11 +123,11 @@ def test_memory_as_a_command(capsys):
     assert row["compiled"] > 2 * 4 * 60_000
     assert 0.5 < row["ratio"] < 2
     assert cli.main(["lineage", "lenet5", "--fit", "8,16"]) == 2
-    assert "three numbers of images" in capsys.readouterr().err
+    assert "three different numbers of images" in capsys.readouterr().err
 
 
 def test_the_chart_has_a_point_and_a_name_for_each():
-    axes = pictures.lineage(lineage.costs()).axes[0]
+    axes = charts.lineage(lineage.costs()).axes[0]
     names = [name for name, each in lineage.NETWORKS.items() if each.top1 is not None]
     assert [text.get_text().partition(" ")[0] for text in axes.texts] == names
     places = {tuple(point) for each in axes.collections for point in np.round(each.get_offsets(), 3).tolist()}

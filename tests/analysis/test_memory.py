@@ -41,6 +41,8 @@ def test_a_worked_example():
 def test_copies_of_the_parameters(name, copies):
     """In MiB, from parameter counts of 25,557,032, 60,965,224 and 138,357,544 by hand."""
     parameters = {"resnet50": 25_557_032, "alexnet": 60_965_224, "vgg16": 138_357_544}[name]
+    alone = {"resnet50": 97.5, "alexnet": 232.6, "vgg16": 527.8}[name]
+    assert memory.inference(parameters, 1).model / MIB == pytest.approx(alone, abs=0.06)
     for optimizer, expected in copies.items():
         assert memory.training(parameters, 1, optimizer).model / MIB == pytest.approx(expected, abs=0.06)
     assert memory.training(parameters, 1, "adam", "bfloat16").model == 4 * 2 * parameters
@@ -122,7 +124,7 @@ def test_a_line_through_measured_steps():
     exact, nothing = memory.fit({2: 120, 4: 140, 16: 260})
     assert (exact, round(nothing, 6)) == (memory.Estimate(100, 10), 0)
     assert exact.largest(305) == 20
-    with pytest.raises(errors.UserError, match="to three numbers of images or more, not 2"):
+    with pytest.raises(errors.UserError, match="to three different numbers of images or more, not 2"):
         memory.fit({1: 15, 2: 18})
 
 
@@ -143,8 +145,16 @@ def test_what_is_compiled_grows_with_the_images(capsys):
     assert cli.main([*words[:-1]]) == 0
     printed = capsys.readouterr().out
     assert "images fit into it by what was fitted" in printed
-    assert cli.main(["describe", "lenet5_dense", "--fit", "8,16"]) == 2
-    assert "three numbers of images" in capsys.readouterr().err
+    assert cli.main(["describe", "lenet5_dense", "--fit", "8,8,16"]) == 2
+    assert "three different numbers of images" in capsys.readouterr().err
+
+
+def test_numbers_are_of_the_networks_type(capsys):
+    sizes = []
+    for fields in ([], ["dtype=bfloat16"], ["--dtype", "bfloat16"]):
+        assert cli.main(["describe", "lenet5_dense", *fields, "--json"]) == 0
+        sizes.append(json.loads(capsys.readouterr().out)["training_bytes"])
+    assert sizes[0] == 2 * sizes[1] == 2 * sizes[2]
 
 
 def test_what_is_unknown():

@@ -62,6 +62,22 @@ def test_correspondence_by_hand(network):
     assert occlusion.correspondence(model, variables, twice, [(2, 2), (2, 2)], "stage3", 4) == 0
 
 
+def test_correspondence_of_parts_and_layers(network):
+    """Hidden alike in equal images nothing differs; a row of the table is what is asked for alone."""
+    model, variables, images = network
+    parts = [("corner", [(0, 0)] * 3), ("random", [(4, 3), (1, 5), (8, 0)]), ("random", [(0, 1), (8, 6), (2, 2)])]
+    found = occlusion.correspondences(model, variables, images, parts, ["stage1", "stage3"], 4, 0.5)
+    assert found[["layer", "part"]].to_numpy().tolist() == [
+        [layer, part] for layer in ("stage1", "stage3") for part in ("corner", "random", "random")
+    ]
+    alone = occlusion.correspondence(model, variables, images, parts[2][1], "stage3", 4, 0.5)
+    assert found["difference"].iloc[5] == alone
+    equal = jnp.repeat(images[:1], 3, 0)
+    found = occlusion.correspondences(model, variables, equal, parts, ["stage1"], 4, 0.5)
+    assert found["difference"].iloc[0] == 0
+    assert (found["difference"].iloc[1:] > 0).all()
+
+
 def test_what_cannot_be_hidden(network):
     model, variables, images = network
     for arguments, message in (

@@ -117,9 +117,32 @@ GOLDENS = {
         "stage3": (547, 16, None),
         "stage4": (899, 32, None),
     },
-    "resnet50": {"stage4": (483, 32, None)},
-    "resnet101": {"stage4": (1027, 32, None)},
-    "resnet152": {"stage4": (1507, 32, None)},
+    "inception_resnet_v2": {
+        "mixed_5b": (63, 8, 18),
+        "mixed_6a": (415, 16, 186),
+        "block17_20": (2335, 16, 1146),
+        "mixed_7a": (2399, 32, 1162),
+        "conv_7b": (3039, 32, 1482),
+    },
+    # The table's networks have a stage's stride at its end.
+    "resnet50": {
+        "stage1": (35, 4, None),
+        "stage2": (99, 8, None),
+        "stage3": (291, 16, None),
+        "stage4": (483, 32, None),
+    },
+    "resnet101": {
+        "stage1": (35, 4, None),
+        "stage2": (99, 8, None),
+        "stage3": (835, 16, None),
+        "stage4": (1027, 32, None),
+    },
+    "resnet152": {
+        "stage1": (35, 4, None),
+        "stage2": (163, 8, None),
+        "stage3": (1315, 16, None),
+        "stage4": (1507, 32, None),
+    },
 }
 
 
@@ -141,10 +164,18 @@ def test_larger_kernels_see_as_much_as_the_small_ones_that_they_stand_for(large,
         assert one[f"pool{stage}"] == other[f"pool{stage}"]
 
 
-def test_a_stride_in_the_middle_convolution_narrows_the_windows():
-    """torchvision's "v1.5": 427, by hand."""
-    model = models.create("resnet50", stride_on="3x3")
-    assert receptive_field.fields(model, (1, *model.input_shape))["stage4"].height.size == 427
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("resnet50", 427),
+        pytest.param("resnet101", 971, marks=pytest.mark.slow),
+        pytest.param("resnet152", 1451, marks=pytest.mark.slow),
+    ],
+)
+def test_a_stride_in_the_middle_convolution_narrows_the_windows(name, size):
+    """torchvision's "v1.5", by hand."""
+    model = models.create(name, stride_on="3x3")
+    assert receptive_field.fields(model, (1, 64, 64, 3))["stage4"].height.size == size
 
 
 def test_layers_of_scanned_stages_have_their_names():
@@ -227,6 +258,7 @@ def test_by_hand():
             "folded": images.reshape(1, 32, 4, 8, 1).sum(3),
             "column": images.sum(2),
             "product": jnp.einsum("nhwc,cd->nhwd", images, jnp.ones((1, 4))),
+            "sliding": conv(conv(conv(images, (5, 5)), (2, 2), strides=(2, 2)), (5, 5)),
             "constant": jnp.ones(3),
         }
 
@@ -240,6 +272,7 @@ def test_by_hand():
         "folded": (1, 1, 0, True),
         "column": (1, 1, 0, True),
         "product": (1, 1, 0, True),
+        "sliding": (14, 2, 0, True),  # a network for 14×14, every two pixels of a larger image
     }
     width = {name: f.width for name, f in receptive_field.fields(Toy(program), (1, 32, 32, 1)).items()}
     assert (width["dilated"].size, width["turned"].size, width["rows"].size) == (5, 1, 3)
@@ -250,16 +283,20 @@ def test_branches():
     def program(images):
         same, valid = conv(images, (3, 3), padding=((1, 1), (1, 1))), conv(images, (3, 3))
         twice = conv(images, (4, 4), strides=(2, 2))
+        halved = conv(images, (3, 3), strides=(2, 2), padding=((1, 0), (1, 0)))
         return {
             "aligned": same + images,
             "beside": jnp.concatenate([same, images], -1),
             "moved": valid + images[:, :30, :30],
             "strides": twice + images[:, :15, :15],
+            "coarse": conv(images, (1, 1), strides=(4, 4)) + conv(halved, (1, 1), strides=(2, 2)),
         }
 
     found = receptive_field.fields(Toy(program), (1, 32, 32, 1))
     assert [found[name].height.size for name in ("aligned", "beside", "moved")] == [3, 3, 3]
     assert [found[name].height.aligned for name in ("aligned", "beside", "moved")] == [True, True, False]
+    # The aligned network in the tests of google-research/receptive_field: window, stride, padding.
+    assert axes(program)["coarse"] == (3, 4, 1, True)
     assert "strides of 2 and 1 pixels meet" in found["strides"].height.problem
     with pytest.raises(errors.UserError, match=r"there is no window from .* on"):
         found["strides"].window(0, 0)
@@ -282,7 +319,7 @@ def test_loops_are_looked_into():
 
 
 def test_what_cannot_be_asked():
-    model = models.create("resnet20")
+    model = models.create("resnet_cifar", depth=8, width=1)
     variables = model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
     with pytest.raises(errors.UserError, match="unknown tap 'stage4'; did you mean stage"):
         receptive_field.gradient(model, variables, jnp.zeros((1, 32, 32, 3)), "stage4")

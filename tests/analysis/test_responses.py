@@ -49,7 +49,7 @@ def test_scanned_networks_have_the_same_in_the_order_of_the_layers():
 
 def test_what_cannot_be_measured():
     model, variables, images = network()
-    with pytest.raises(errors.UserError, match="no batch to measure"):
+    with pytest.raises(errors.UserError, match="no batch of images"):
         responses.deviations(model, variables, [])
     model, variables, images = network(batch_norm=False)
     with pytest.raises(errors.UserError, match="no batch normalisation"):

@@ -60,6 +60,9 @@ def test_dead_features():
     found = training.dead(model, {"params": params}, [images[:4], images[4:]]).set_index("layer")
     assert (found.loc["conv2_1"].features, found.loc["conv2_1"].dead, found.loc["conv2_1"].share) == (4, 2, 0.5)
     assert "fc8" not in found.index  # logits are not rectified
+    taps = [*model.apply(variables, images)[1]]
+    assert [*found.index] == [name for name in taps if name in found.index]
+    assert taps != sorted(taps)
     with pytest.raises(errors.UserError, match="there is no batch"):
         training.dead(model, variables, [])
 

@@ -31,6 +31,15 @@ def test_each_feature_lies_at_its_centre():
     assert axes.get_xlabel() == "column, px"
 
 
+def test_of_many_features_every_few_have_a_dot():
+    axis = Axis(size=3, stride=1, start=-1, places=224)
+    (axes,) = pictures.windows({"conv1_1": Field(axis, axis)}, (224, 224)).axes
+    dots = np.asarray(axes.collections[0].get_offsets())
+    assert dots.shape == (32 * 32, 2)
+    assert sorted(set(dots[:, 0])) == list(range(0, 224, 7))
+    assert axes.get_title() == "conv1_1: 224×224 features, a dot every 7\nwindow 3 px, stride 1, padding 1"
+
+
 @pytest.mark.parametrize("name", ["resnet20", "lenet5"])
 def test_as_a_command(name, tmp_path, capsys):
     file = tmp_path / "windows.png"

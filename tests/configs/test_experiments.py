@@ -123,6 +123,16 @@ def test_xception_and_its_twin_are_as_large_as_is_said(tmp_path):
     np.testing.assert_allclose(sizes["inception"], sizes["xception"], rtol=0.05)
 
 
+def test_receptive_fields_are_compared_at_equal_parameters(tmp_path):
+    loaded = experiment.load(ROOT / "experiments" / "receptive_field.py")
+    for name, images in {"digits": (1, 16, 16, 1), "cifar10": (1, 32, 32, 3)}.items():
+        sweep = plan.make(loaded, name, [], [], tmp_path)
+        found = [cost.size(models.create(**arm.config.model, num_classes=10), images)[0] for arm in sweep.arms]
+        least, most = min(found), max(found)
+        assert most / least < 1.02
+        assert f"{least:,} to {most:,} " in sweep.scale.note
+
+
 @every_experiment
 def test_what_would_run_is_shown(path, tmp_path, capsys):
     """Parameters and an estimate of every arm, at the size and for the classes that its network sees."""
@@ -142,6 +152,8 @@ NETWORK = (
     ),
 )
 """Settings that decide what a training step is made of; others are numbers in it, or when it is made."""
+SWITCHES = ("task", "optimizer", "dataset.wrong_labels")
+"""Of these only whether they are on."""
 STEP = {
     "duration": "1 steps",
     "init.weights": "",
@@ -171,7 +183,9 @@ def test_every_arm_makes_a_step(path, known, tmp_path, monkeypatch):
     monkeypatch.setattr(compiler, "options", lambda platform: {"xla_backend_optimization_level": 0})
     for arm in plan.make(experiment.load(path), "", [], [], tmp_path).arms:
         config = configs.override(arm.config, STEP)
-        key = str([each for each in sorted(configs.flatten(config).items()) if each[0].startswith(NETWORK)])
+        flat = sorted(configs.flatten(config).items())
+        made = [each for each in flat if each[0].startswith(NETWORK)]
+        key = str((made, [name for name, value in flat if name.startswith(SWITCHES) and value]))
         if key in known:
             continue
         program = Program(config)

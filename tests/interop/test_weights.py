@@ -319,6 +319,16 @@ def test_a_negative_variance_is_not_imported():
         convert.to_ours(model, state, counterpart, model.input_shape)
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_what_is_no_number_is_not_read(tmp_path, value):
+    record, variables = made()
+    leaves = jax.tree.map(np.array, variables)
+    leaves["params"]["conv1"]["kernel"][0, 1] = value
+    interop.save(tmp_path / "x.safetensors", record, leaves)
+    with pytest.raises(errors.UserError, match=r"x\.safetensors is damaged: no finite numbers in params/conv1/kernel$"):
+        interop.read(tmp_path / "x.safetensors")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_is_not_imported(value):
     counterpart = sources.find("torchvision", "resnet18")

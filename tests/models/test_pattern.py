@@ -101,6 +101,8 @@ def test_a_long_line_is_refused_at_once():
         ("conv3-8 fc-10 conv3-8", "'conv3-8' does not fit"),
         ("conv3-8 fc-10 pool2", "'pool2' does not fit"),
         ("conv3 fc-10", "'conv3' is no layer"),
+        ("conv3-16385 fc-10", "the numbers of a layer are at most 16,384, not those of 'conv3-16385'"),
+        (f"conv3-8 fc-1{'0' * 5000}", "at most 16,384"),
         ("conv0-8", "'conv0-8' is no layer"),
         ("conv3-8 relu", "'relu' is no layer"),
         ("depthpool2 conv3-8", "'depthpool2' does not fit"),

@@ -16,6 +16,8 @@ from jax.interpreters import partial_eval
 from cnnjax import errors, models
 from cnnjax.analysis import cost, sizes
 from cnnjax.models.resnet import CifarResNet
+from cnnjax.nn import conv as convolutions
+from cnnjax.nn.conv import conv2d
 from cnnjax.nn.rows import Conv
 
 
@@ -575,6 +577,30 @@ def test_images_of_another_size_than_the_weights():
     message = "fc6 gets 4,608 values an image, and has weights for 2,048: .* takes images from 64×64 to 95×95\n"
     with pytest.raises(errors.UserError, match=message):
         jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, 96, 96, 3), "float32"))
+
+
+def test_sizes_are_sought_without_convolutions(monkeypatch):
+    """Inception-ResNet v2's took half a minute to trace ten times."""
+    traced = []
+    monkeypatch.setattr(convolutions, "conv2d", lambda *each: traced.append(1) or conv2d(*each))
+    with pytest.raises(errors.UserError, match="images from 32×32 on"):
+        cost.size(models.create("vgg16"), (1, 31, 31, 3))
+    assert len(traced) == 13
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "message"),
+    [
+        ("vgg11", 1, "conv1_1 gets 1 channels, for which its kernel is 3×3×1×64, and the weights have 3×3×3×64"),
+        ("mlp_cifar10", 1, "fc1 gets 1,024 values .* for 3,072: .* takes no square images of 1 channel"),
+        ("mlp_cifar10", 12, "fc1 gets 12,288 values .* takes images of 16×16"),
+    ],
+)
+def test_images_of_other_channels_than_the_weights(name, channels, message):
+    model = models.create(name)
+    variables = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), "float32"))
+    with pytest.raises(errors.UserError, match=message):
+        jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, 32, 32, channels), "float32"))
 
 
 @pytest.mark.parametrize("name", ["vgg11", "vgg16_c", "vgg16_bn", "vgg11_lrn", "vgg13_5x5", "vgg16_7x7"])

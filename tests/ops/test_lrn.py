@@ -26,13 +26,16 @@ def test_the_defaults_are_the_papers():
     np.testing.assert_allclose(lrn.across_channels(x)[0, 0, 0, 2], 10 / (2 + 1e-4 * 500) ** 0.75, rtol=1e-6)
 
 
-def test_within_a_channel_the_neighbours_are_places():
+@pytest.mark.parametrize("size", [3, 2, 4])
+def test_within_a_channel_the_neighbours_are_places(size):
+    """An even window has one place more above and to the left than below and to the right."""
     x = np.random.default_rng(1).standard_normal((1, 4, 5, 2)) * 100
     expected = np.empty_like(x)
     for h, w in np.ndindex(4, 5):
-        squares = (x[:, max(0, h - 1) : h + 2, max(0, w - 1) : w + 2] ** 2).sum((1, 2))
-        expected[:, h, w] = x[:, h, w] / (1 + 5e-5 * squares / 9) ** 0.75
-    np.testing.assert_allclose(lrn.within_channel(x.astype(np.float32)), expected, rtol=1e-5)
+        rows, columns = (slice(max(0, at - size // 2), at + size - size // 2) for at in (h, w))
+        squares = (x[:, rows, columns] ** 2).sum((1, 2))
+        expected[:, h, w] = x[:, h, w] / (1 + 5e-5 * squares / size**2) ** 0.75
+    np.testing.assert_allclose(lrn.within_channel(x.astype(np.float32), size), expected, rtol=1e-5)
 
 
 def test_its_derivative():

@@ -9,10 +9,10 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from cnnjax import cli, data, errors
-from cnnjax.evaluate import subject
+from cnnjax.evaluate import protocols, subject
 from cnnjax.sweep import experiment, measures, record, store
 
-ALL = ("responses", "rescaled", "shifted", "10crop", "population", "probes")
+ALL = ("responses", "rescaled", "linearity", "shifted", "10crop", "multi_scale", "population", "probes")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,17 @@ def test_shifted_errors_are_those_of_images_that_were_moved_by_hand(trained):
 def test_what_a_protocol_saves_is_against_the_error_of_training(trained):
     values = store.load(trained).iloc[0]
     assert values["10crop/error"] + values["10crop/error_saved"] == pytest.approx(values["test/error"], abs=1e-6)
+
+
+def test_a_protocol_may_be_compared_with_another(trained):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(measures.AGAINST, "multi_scale", "10crop")
+        found = measures.MEASURES["multi_scale"](subject.read(trained))
+    values = store.load(trained).iloc[0]
+    assert found["error"] == pytest.approx(values["multi_scale/error"], abs=1e-9)
+    assert found["error"] + found["error_saved"] == pytest.approx(values["10crop/error"], abs=1e-9)
+    assert found["error_saved"] != pytest.approx(values["multi_scale/error_saved"], abs=1e-6)
+    assert set(measures.AGAINST) | set(measures.AGAINST.values()) <= set(protocols.PROTOCOLS)
 
 
 def test_statistics_of_the_training_set_are_those_of_the_command(trained, capsys):

@@ -93,7 +93,7 @@ normalisations over the whole batch, and one for loss and gradients together."""
 @pytest.mark.slow
 @pytest.mark.parametrize("group", [0, SHARE])
 def test_collectives_of_a_step_on_tpu(group: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled ahead of time, for devices that are not here; wants ``pip install libtpu==0.0.42.1``, which no extra brings."""
+    """Compiled ahead of time, for devices that are not here; wants the extra ``tpu``."""
     pytest.importorskip("libtpu")
     from jax.experimental import topologies
 

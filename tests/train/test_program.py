@@ -9,6 +9,7 @@ import pytest
 
 from cnnjax import config as configs
 from cnnjax import errors
+from cnnjax.data import pipeline
 from cnnjax.nn import onednn
 from cnnjax.train.program import Program
 
@@ -102,6 +103,27 @@ def test_a_dispatch_copies_nothing_to_the_host(program: Program, monkeypatch: py
     assert seen == []
     float(sums["loss"])
     assert seen == [()], "the property is the one that is used"
+
+
+def test_a_step_on_a_batch_that_is_fed_is_that_on_the_resident_set(program: Program) -> None:
+    """The second step of the second epoch, by the program that takes the batch from the set and by one that is given it."""
+    epoch, first = 1, 1
+    done = program.steps_per_epoch + first
+    begun = program.init(0).replace(step=jax.numpy.int32(done))
+    resident, sums = program.run(jax.tree.map(jax.numpy.copy, begun), program.zero(), done, 1)
+    arrays = {name: np.asarray(each) for name, each in program._data["train"].items()}
+    order = pipeline.permutation(begun.rng, epoch, len(arrays["label"]))
+    index = np.asarray(pipeline.batch_indices(order, first, program.config.batch_size))
+    fed, new = program.layout.compile_step(program.step)(begun, pipeline.take(arrays, index), np.float32(1))
+    for one, other in zip(numbers_of(resident), numbers_of(fed), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert float(new["count"]) == program.config.batch_size
+    assert float(new["loss"]) == pytest.approx(float(sums["loss"]), rel=1e-5)
+
+
+def numbers_of(state: Any) -> list[np.ndarray]:
+    """All of a state's numbers."""
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(state.replace(rng=jax.random.key_data(state.rng)))]
 
 
 def test_seed_decides(program: Program) -> None:
