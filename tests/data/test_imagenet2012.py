@@ -6,6 +6,7 @@ import tarfile
 import numpy as np
 import pytest
 import scipy.io
+import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core.utils import resource_utils
 
@@ -200,6 +201,54 @@ def test_archives_that_do_not_fit_are_named_and_nothing_is_left(harm, message, o
         data.prepare("imagenet2012", tmp_path / "sets", folder)
     assert "\n" not in str(error.value)
     assert not list((tmp_path / "sets").rglob("*.array_record*"))
+
+
+class Theirs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Stands for TFDS's own: its name, version and features."""
+
+    name = "imagenet2012"
+    VERSION = tfds.core.Version("5.1.0")
+    files: tuple = ()
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(encoding_format="jpeg"),
+            "label": tfds.features.ClassLabel(names=sorted(LEAVES.values())),
+            "file_name": tfds.features.Text(),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for name, content in self.files:
+            yield name, {"image": io.BytesIO(content), "label": name.split("_")[0], "file_name": name}
+
+
+def test_what_tfds_has_prepared_is_streamed_too(originals, tmp_path):
+    folder, contents = originals
+    builder = Theirs(data_dir=tmp_path / "theirs", file_format="array_record")
+    builder.files = tuple((name, each) for name, each in contents.items() if name[0] == "n" and name not in (INKS, PNG))
+    builder.download_and_prepare()
+    data.prepare("imagenet2012", tmp_path / "ours", folder)
+    theirs, ours = (stream.Training(_examples(tmp_path / each, "train"), 16, 0) for each in ("theirs", "ours"))
+    found = {}
+    for name, training in (("theirs", theirs), ("ours", ours)):
+        batch, records = training[0], training.examples.records
+        rows = zip(batch["index"].tolist(), batch["label"].tolist(), strict=True)
+        found[name] = {records.file_name(index): records.class_names[label] for index, label in rows}
+    assert len(found["theirs"]) == 16  # all that are not repaired
+    assert all(label == file.split("_")[0] for each in found.values() for file, label in each.items())
+    place = {theirs.examples.records.file_name(index): index for index in range(16)}
+    for index in range(18):
+        file = ours.examples.records.file_name(index)
+        if file in place:
+            image, label = ours.examples.load(index, None)
+            np.testing.assert_array_equal(theirs.examples.load(place[file], None)[0], image)
+            assert theirs.examples.load(place[file], None)[1] == label
 
 
 def test_not_prepared(tmp_path):
