@@ -264,7 +264,7 @@ class Reader:
         # Out of the memory shared with a worker, which is given back when nothing refers to it.
         batch = {name: np.array(values) for name, values in next(self._iterator).items()}
         self.waited_s += time.perf_counter() - begin
-        for index in set(batch.pop("damaged").tolist()) - {_WHOLE} - self.damaged:
+        for index in sorted(set(batch.pop("damaged").tolist()) - {_WHOLE} - self.damaged):
             self.damaged.add(index)
             if len(self.damaged) > self._examples.most_damaged:
                 raise self._examples.too_many(index)
