@@ -72,7 +72,8 @@ class RunFolder:
         """
         file = self.path / "run.json"
         if not file.exists():
-            if any(self.path.glob("[!.]*")):
+            # A sweep may have written down already why it failed.
+            if any(path.name != "status.json" for path in self.path.glob("[!.]*")):
                 raise errors.UserError(f"{self.path} is not empty and holds no run; name a new folder")
             record = {
                 "config": json.loads(config.to_json()),

@@ -94,6 +94,12 @@ def test_folder_with_something_else_in_it_is_left_alone(folder: RunFolder, tiny)
     assert [path.name for path in folder.path.iterdir()] == ["thesis.tex"]
 
 
+def test_folder_of_a_run_that_failed_before_it_began_is_taken(folder: RunFolder, tiny) -> None:
+    folder.set_status(state="failed", error="no such thing")
+    folder.open(tiny, ENVIRONMENT, pytest.fail)
+    assert folder.recorded_hash() == configs.digest(tiny)
+
+
 def test_folder_in_which_a_run_died_at_birth_is_taken(folder: RunFolder, tiny) -> None:
     folder.path.mkdir()
     (folder.path / ".lock").touch()
