@@ -20,7 +20,6 @@ def add(command: process.Add) -> None:
         sub = subjects.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(run=run, takes_settings=takes_settings)
         sub.add_argument("--turns", type=arguments.count, default=turns, help=f"of each, interleaved; default {turns}")
-        sub.add_argument("--gate", action="store_true", help="fail where a ratio is beyond what is required")
         return sub
 
     step = subject("step", _bench_step, "the training step against another framework's", turns=5)
@@ -37,9 +36,17 @@ def add(command: process.Add) -> None:
         about = "as execution.cpu_convolution of a recipe; default auto"
         each.add_argument("--cpu-convolution", choices=("auto", "xla"), default="auto", help=about)
 
+    about = "images a second from JPEG files to batches, beside torch's DataLoader and tf.data"
+    inputs = subject("input", _bench_input, about, turns=5)
+    inputs.add_argument("--python", default=sys.executable, help="one that has torch or TensorFlow")
+
     about = "input, several steps a dispatch, accumulation, evaluation, prediction"
     loop = subject("loop", _bench_loop, about, turns=5, takes_settings=True)
     loop.add_argument("--recipe", type=pathlib.Path, default=pathlib.Path("configs/resnet_cifar.py"))
+
+    for each in (step, growth, loop):
+        about = "fail where a ratio is beyond what is required"
+        each.add_argument("--gate", action="store_true", help=about)
 
 
 def _form(options: argparse.Namespace) -> str:
@@ -100,3 +107,13 @@ def _bench_loop(options: argparse.Namespace, settings: list[str]) -> int:
     console.print(loop.table(rows, f"{options.recipe.name}, 32×32, {len(machine.cores())} cores"))
     console.print(bound.table(found))
     return process.gate(options.gate, bound.lost(found))
+
+
+def _bench_input(options: argparse.Namespace, settings: list[str]) -> int:
+    from rich.console import Console
+
+    from cnnjax.bench import input as inputs
+
+    result = inputs.measure(options.python, options.turns, process.say)
+    Console().print(inputs.table(result))
+    return process.EXIT_OK

@@ -19,7 +19,8 @@ def add(command: process.Add) -> None:
     prepare.add_argument("name")
     prepare.add_argument("--from", dest="source", type=pathlib.Path, help="folder with the original files")
     prepare.add_argument("--images", type=pathlib.Path, help="a folder of class folders with pictures, instead")
-    prepare.add_argument("--side", type=arguments.count, default=224, help="of these pictures, pixels; default 224")
+    about = "of these pictures, pixels; 0 keeps their files; default 224"
+    prepare.add_argument("--side", type=arguments.position, default=224, help=about)
     prepare.add_argument(
         "--split", type=arguments.shares, default=(10, 15, 75), help="per cent of test/valid/train; default 10/15/75"
     )

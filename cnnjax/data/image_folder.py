@@ -1,11 +1,14 @@
 """A folder of class folders as a TFDS set: ``FOLDER/<class>/*.jpg``, any format that PIL reads.
 
-Pictures are resized to the asked side (the shorter one) and cropped at the centre, as uint8 RGB. The splits ``test``, ``valid``
+Pictures are resized to the asked side (the shorter one) and cropped at the centre, as uint8 RGB; or, with a side of 0, their
+files are kept, but for those that lie on their side, can be seen through, or are not of one or three channels of a byte: these
+become JPEG files as they are to be seen. The splits ``test``, ``valid``
 and ``train`` take the first, next and last per cent of each class's pictures, in the order of a hash of their names: the same
 pictures whenever it is prepared, and classes in equal shares.
 """
 
 import hashlib
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +18,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from cnnjax.data import picture
+from cnnjax.data import decode, picture, shards
 from cnnjax.errors import UserError
 
 SPLITS = ("test", "valid", "train")
+
+_ORIENTATION = 0x0112
+"""In EXIF: 1 is upright."""
 
 
 def find(folder: Path) -> dict[str, list[Path]]:
@@ -58,11 +64,42 @@ def builder(name: str, data_dir: Path, folder: Path, side: int, shares: tuple[in
       name: of the set.
       data_dir: where it is written.
       folder: of class folders.
-      side: of the pictures, in pixels.
+      side: of the pictures, in pixels; 0: their files are kept.
       shares: per cent of test, valid and train.
+
+    Raises:
+      UserError: see :func:`find`; or nothing is left for training.
     """
-    kind = type(name, (_ImageFolder,), {"name": name}, skip_registration=True)
-    return kind(data_dir=data_dir, file_format="array_record", found=find(folder), side=side, shares=shares)
+    found = find(folder)
+    parts = {each: divided(paths, shares) for each, paths in found.items()}
+    pictures = {
+        split: [(path, label) for label, part in enumerate(parts.values()) for path in part[split]] for split in SPLITS
+    }
+    if not pictures["train"]:
+        raise UserError(
+            f"nothing is left for training: {', '.join(f'{split} {len(each)}' for split, each in pictures.items())}"
+        )
+    pictures = {split: each for split, each in pictures.items() if each}
+    base: Any = _ImageFolder
+    settings: dict[str, Any] = {"pictures": pictures, "side": side}
+    if not side:
+        originals = {split: [_original(folder, *each) for each in pairs] for split, pairs in pictures.items()}
+        base, settings = shards.ImageFiles, {"found": originals, "stored": stored}
+    kind = type(name, (base,), {"name": name}, skip_registration=True)
+    return kind(data_dir=data_dir, file_format="array_record", classes=list(found), **settings)
+
+
+def stored(original: shards.Original, content: bytes) -> bytes:
+    """What is kept of a picture's file."""
+    decode.read(content)
+    with Image.open(io.BytesIO(content)) as opened:
+        upright = opened.getexif().get(_ORIENTATION, 1) == 1
+        plain = opened.mode in ("L", "RGB") and "transparency" not in opened.info
+    return content if upright and plain else shards.jpeg(np.asarray(picture.read(Path(original.path))))
+
+
+def _original(folder: Path, path: Path, label: int) -> shards.Original:
+    return shards.Original(str(path), 0, path.stat().st_size, path.relative_to(folder).as_posix(), label)
 
 
 class _ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -72,19 +109,19 @@ class _ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
     RELEASE_NOTES = {"1.0.0": "As the folder was."}  # noqa: RUF012 (the base class's form)
 
     def __init__(
-        self, *, found: dict[str, list[Path]], side: int, shares: tuple[int, int, int], **options: Any
+        self, *, pictures: dict[str, list[tuple[Path, int]]], classes: list[str], side: int, **options: Any
     ) -> None:
-        self._found, self._side, self._shares = found, side, shares
+        self._pictures, self._classes, self._side = pictures, classes, side
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description=f"{sum(map(len, self._found.values()))} pictures in {len(self._found)} folders.",
+            description=f"{sum(map(len, self._pictures.values()))} pictures in {len(self._classes)} folders.",
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Tensor(shape=(self._side, self._side, 3), dtype=np.uint8),
-                    "label": tfds.features.ClassLabel(names=list(self._found)),
+                    "label": tfds.features.ClassLabel(names=self._classes),
                 }
             ),
             supervised_keys=("image", "label"),
@@ -92,16 +129,8 @@ class _ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
-        parts = {name: divided(paths, self._shares) for name, paths in self._found.items()}
-        sizes = {split: sum(len(part[split]) for part in parts.values()) for split in SPLITS}
-        if not sizes["train"]:
-            raise UserError(
-                f"nothing is left for training: {', '.join(f'{key} {size}' for key, size in sizes.items())}"
-            )
-        return {split: self._generate_examples(split, parts) for split in SPLITS if sizes[split]}
+        return {split: self._generate_examples(pairs) for split, pairs in self._pictures.items()}
 
-    def _generate_examples(self, split: str, parts: dict[str, dict[str, list[Path]]]) -> Iterator:
-        label = {name: number for number, name in enumerate(self._found)}
-        pairs = [(path, label[name]) for name, part in parts.items() for path in part[split]]
-        for number, (path, each) in enumerate(pairs):
-            yield number, {"image": picture.square(picture.read(path), self._side), "label": each}
+    def _generate_examples(self, pairs: list[tuple[Path, int]]) -> Iterator:
+        for number, (path, label) in enumerate(pairs):
+            yield number, {"image": picture.square(picture.read(path), self._side), "label": label}

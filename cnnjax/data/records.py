@@ -1,36 +1,42 @@
-"""The decoded examples of a prepared set, one at a time."""
+"""The examples of a prepared set, by their number."""
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from cnnjax.data import decode
 from cnnjax.data.prepared import Prepared
 from cnnjax.errors import UserError
 
 
 class Records:
-    """Iterates over (image uint8 [H, W, C], label) of one split, in the prepared order, without TensorFlow.
+    """The examples of one split, in the prepared order, without TensorFlow.
 
-    A label is an int, or, where an example may be of several classes, bool [num_classes].
+    ``records[i]`` is (image, label) as they are stored: an image is a `decode.ImageFile` in sets of files (PNG, JPEG), else
+    uint8 [H, W, C]; a label is an int, or, where an example may be of several classes, bool [num_classes]. Iterating
+    gives (uint8 [H, W, C], label).
 
-    Images stored as files (PNG, JPEG) are decoded by Pillow: TFDS itself takes OpenCV where that is installed, whose
-    JPEG decoder may give other pixels.
+    Files are decoded by `cnnjax.data.decode`: TFDS itself takes OpenCV where that is installed, whose JPEG decoder may
+    give other pixels.
 
     Attributes:
+      name, split: of the set.
       several: whether an example may be of several classes: the label feature is a sequence of class labels.
       num_classes: of the label feature.
       class_names: one a class; their numbers where the set has no names.
+      shape: [H, W, C] of the images; None where that differs from one to another.
 
     Raises:
-      UserError: the set has no uint8 image and class label or labels, or its files are damaged.
+      UserError: the set has no uint8 image and class label or labels, or its files are damaged. Of an image's own file:
+        `decode.DamagedError`.
     """
 
     def __init__(self, found: Prepared, split: str) -> None:
         import tensorflow_datasets as tfds
 
         self._found = found
+        self.name, self.split = found.name, split
         builder = _opened(found)
         features = builder.info.features
         keys: tuple[str, str] = builder.info.supervised_keys or ("image", "label")
@@ -49,7 +55,8 @@ class Records:
             )
         self.num_classes = int(label.num_classes)
         self.class_names = [str(name) for name in label.names]
-        self._channels = image.shape[-1]
+        self.shape: tuple[int | None, int | None, int | None] = tuple(image.shape)
+        self._named = "file_name" in features
         self._is_file = isinstance(image, tfds.features.Image)
         decoders = {self._image: tfds.decode.SkipDecoding()} if self._is_file else None
         self._source = builder.as_data_source(split, decoders=decoders, file_format="array_record")
@@ -57,16 +64,39 @@ class Records:
     def __len__(self) -> int:
         return len(self._source)
 
+    def __getitem__(self, index: int) -> tuple[np.ndarray | decode.ImageFile, int | np.ndarray]:
+        example = self._example(index)
+        image, label = example[self._image], example[self._label]
+        return (
+            decode.read(image) if self._is_file else image,
+            np.isin(np.arange(self.num_classes), label) if self.several else int(label),
+        )
+
     def __iter__(self) -> Iterator[tuple[np.ndarray, int | np.ndarray]]:
         for i in range(len(self)):
             try:
-                example = self._source[i]
-                image = example[self._image]
-                image = _decode(image, self._channels) if self._is_file else image
-            except (OSError, ValueError, RuntimeError, IndexError) as error:
+                image, label = self[i]
+                yield self.pixels(image), label
+            except decode.DamagedError as error:
                 raise _damaged(self._found, error) from error
-            label = example[self._label]
-            yield image, np.isin(np.arange(self.num_classes), label) if self.several else int(label)
+
+    def pixels(self, image: np.ndarray | decode.ImageFile) -> np.ndarray:
+        """All of an image, uint8 [H, W, C].
+
+        Raises:
+          DamagedError: it cannot be decoded.
+        """
+        return decode.pixels(image, self.shape[-1] or 3) if isinstance(image, decode.ImageFile) else image
+
+    def file_name(self, index: int) -> str:
+        """What the original file of an example was called; empty where the set does not know."""
+        return bytes(self._example(index)["file_name"]).decode(errors="replace") if self._named else ""
+
+    def _example(self, index: int) -> dict[str, Any]:
+        try:
+            return self._source[index]
+        except (OSError, ValueError, RuntimeError, IndexError) as error:
+            raise _damaged(self._found, error) from error
 
 
 def _opened(found: Prepared) -> Any:
@@ -83,13 +113,3 @@ def _damaged(found: Prepared, error: Exception) -> UserError:
     return UserError(
         f"the prepared set in {found.folder} is damaged ({reason}); remove that folder and prepare it again"
     )
-
-
-def _decode(content: bytes, channels: int | None) -> np.ndarray:
-    """The pixels uint8 [H, W, C] of an image file."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as image:
-        mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels or 3, image.mode)
-        pixels = np.asarray(image.convert(mode))
-    return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -38,6 +38,7 @@ BUILDERS = {
     "cifar10": Ours("cnnjax.data.cifar10", "Cifar10", (1, 0, 0), "cnnjax.data.cifar10_files"),
     "digits": Ours("cnnjax.data.digits", "Digits", (1, 0, 0)),
     "fashion_mnist": Ours("cnnjax.data.idx", "FashionMnist", (1, 0, 0), "cnnjax.data.idx_files"),
+    "imagenet2012": Ours("cnnjax.data.imagenet2012", "Imagenet2012", (1, 0, 0), "cnnjax.data.imagenet2012_files"),
     "mnist": Ours("cnnjax.data.idx", "Mnist", (1, 0, 0), "cnnjax.data.idx_files"),
     "photographs": Ours("cnnjax.data.photographs", "Photographs", (1, 0, 0)),
 }
@@ -93,7 +94,7 @@ def prepare_folder(
     Args:
       name: small letters, digits and underscores.
       folder: of class folders.
-      side: of the pictures, in pixels.
+      side: of the pictures, in pixels; 0: their files are kept.
       shares: per cent of test, valid and train.
       data_dir: default: `prepared.default_data_dir`.
 
@@ -131,6 +132,8 @@ def require(name: str, data_dir: str | os.PathLike | None = None) -> prepared.Pr
     # Files of other sets may have the same names as those that cannot be fetched: these are read where the user says.
     if not files or (files.DOWNLOAD and files.find(_manual_dir(root))):
         return prepare(name, root)
+    if unreadable := prepared.find(name, root):
+        raise _needs_conversion(unreadable[0])
     raise _originals_missing(name, root, "is not prepared")
 
 

@@ -1,8 +1,12 @@
 """Sets for the tests of data/: prepared once, in the session's temporary folder."""
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_image
 
 from cnnjax.data import prepare
 
@@ -20,3 +24,28 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sets")
     prepare("digits", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def photograph() -> Callable[..., Image.Image]:
+    """Parts of scikit-learn's two photographs: ``photograph(number, width, height)``, another one for each number."""
+    whole = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
+
+    def part(number: int, width: int, height: int) -> Image.Image:
+        of = whole[number % 2]
+        left, top = 37 * number % (of.width - width + 1), 23 * number % (of.height - height + 1)
+        return of.crop((left, top, left + width, top + height))
+
+    return part
+
+
+@pytest.fixture(scope="session")
+def encoded() -> Callable[..., bytes]:
+    """The file of a picture: ``encoded(picture, "PNG")``."""
+
+    def write(picture: Image.Image, form: str = "JPEG", **options: object) -> bytes:
+        buffer = io.BytesIO()
+        picture.save(buffer, form, **options)
+        return buffer.getvalue()
+
+    return write

@@ -1,11 +1,13 @@
 """Folders of class folders, and pictures of examples."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnnjax import cli, data, errors
-from cnnjax.data import image_folder, picture
+from cnnjax.data import decode, image_folder, picture, records, sets
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 COUNTS = {"blue": 20, "green": 13, "red": 7}
@@ -67,7 +69,7 @@ def test_the_splits_do_not_overlap_and_do_not_depend_on_the_place(folder, tmp_pa
         (["colours", "--images", "{folder}", "--split", "50/50/1"], "100 in all"),
         (["colours", "--images", "{folder}", "--split", "50/50/0"], "train above 0"),
         (["colours", "--images", "{folder}", "--split", "half"], "are written 10/15/75"),
-        (["colours", "--images", "{folder}", "--side", "0"], "expected a number from 1 on"),
+        (["colours", "--images", "{folder}", "--side", "-1"], "expected a number from 0 on"),
         (["colours", "--images", "{folder}", "--from", "{folder}"], "give one of them"),
     ],
 )
@@ -93,6 +95,49 @@ def test_a_damaged_picture_is_named_and_nothing_is_left(folder, tmp_path):
     assert data.prepare_folder("colours", folder, 8, (0, 0, 100), tmp_path / "sets").shards == {"train": [39]}
     with pytest.raises(errors.UserError, match="prepared already"):
         data.prepare_folder("colours", folder, 8, (0, 0, 100), tmp_path / "sets")
+
+
+def test_files_are_kept(folder, tmp_path, photograph, encoded):
+    """Byte by byte where they show what is to be seen; else as JPEG files of that."""
+    picture = photograph(0, 60, 40)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned by a quarter, clockwise
+    see_through = picture.convert("RGBA")
+    see_through.putalpha(0)
+    kept = {"a.jpg": encoded(picture), "b.png": encoded(picture.convert("L"), "PNG")}
+    changed = {
+        "c.jpg": (encoded(picture, exif=turned, quality=95), np.asarray(picture.transpose(Image.Transpose.ROTATE_270))),
+        "d.png": (encoded(see_through, "PNG"), np.full((40, 60, 3), 255)),
+        "e.jpg": (encoded(picture.convert("CMYK"), quality=95), np.asarray(picture)),
+        "f.gif": (gif := encoded(picture, "GIF"), np.asarray(Image.open(io.BytesIO(gif)).convert("RGB"))),
+    }
+    for name, content in {**kept, **{name: content for name, (content, _) in changed.items()}}.items():
+        (folder / "empty" / name).write_bytes(content)
+    words = ["data", "prepare", "colours", "--images", str(folder), "--side", "0", "--split", "10/15/75"]
+    assert cli.main([*words, "--data-dir", str(tmp_path / "sets")]) == 0
+    found = {}
+    for split in ("test", "valid", "train"):
+        examples = records.Records(sets.require("colours", tmp_path / "sets"), split)
+        found |= {examples.file_name(i): (*examples[i], examples.class_names) for i in range(len(examples))}
+    assert len(found) == sum(COUNTS.values()) + 6
+    for name, content in kept.items():
+        assert found[f"empty/{name}"][0].content == content
+    for name, (content, expected) in changed.items():
+        image, label, classes = found[f"empty/{name}"]
+        assert classes[label] == "empty"
+        assert image.content != content
+        assert image.jpeg
+        pixels = decode.pixels(image, 3)
+        assert pixels.shape == expected.shape
+        assert np.abs(pixels.astype(int) - expected).mean() < 8
+    assert np.abs(decode.pixels(found["empty/d.png"][0], 3).astype(int) - 255).max() <= 1
+
+
+def test_a_file_that_is_no_picture_is_named_and_nothing_is_left(folder, tmp_path):
+    (folder / "red" / "1.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(errors.UserError, match=r"red/1\.png is no picture that can be read"):
+        data.prepare_folder("colours", folder, 0, (0, 0, 100), tmp_path / "sets")
+    assert not list((tmp_path / "sets").rglob("*.array_record*"))
 
 
 @pytest.mark.parametrize("invert", [False, True])

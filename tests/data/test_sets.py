@@ -74,7 +74,9 @@ def test_an_unknown_name_gets_the_nearest(tmp_path):
     _one_line(error)
     with pytest.raises(UserError, match="did you mean mnist"):
         prepare("mnits", tmp_path)
-    with pytest.raises(UserError, match=r"unknown data set '\.\./x'; available: cifar10, digits, fashion_mnist, mnist"):
+    with pytest.raises(
+        UserError, match=r"unknown data set '\.\./x'; available: cifar10, digits, fashion_mnist, imagenet"
+    ):
         prepare("../x", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,311 @@
+"""Batches of a set that does not fit on the device: read, decoded and cropped on the host, ahead of the step that wants them.
+
+A batch is a pure function of its number, so there is no state to save: what was read before, by how many hosts, processes or
+threads, changes nothing. The order of an epoch is that of `cnnjax.data.pipeline`: a small set that is streamed gives the
+batches that it gives when it lives on the device. Mirroring and colours are left to the device.
+"""
+
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import grain
+import jax
+import numpy as np
+from absl import flags
+
+from cnnjax import machine
+from cnnjax.data import arrays, crops, decode, pipeline, sets
+from cnnjax.data.records import Records
+from cnnjax.errors import UserError
+
+Batch = dict[str, np.ndarray]
+
+Label = int | np.ndarray
+
+_WHOLE = -1
+"""In place of the number of an example: none is damaged."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one host reads of every batch: an equal part, the hosts' parts one after the other.
+
+    Attributes:
+      host: its number.
+      hosts: how many there are.
+    """
+
+    host: int = 0
+    hosts: int = 1
+
+    def rows(self, batch_size: int) -> range:
+        """Which rows of a batch of all hosts are this one's.
+
+        Raises:
+          UserError: the batch cannot be divided into equal parts.
+        """
+        if batch_size < 1 or batch_size % self.hosts:
+            raise UserError(f"{self.hosts} hosts cannot read equal parts of a batch of {batch_size}")
+        part = batch_size // self.hosts
+        return range(self.host * part, (self.host + 1) * part)
+
+
+ALONE = Share()
+"""One host reads everything."""
+
+
+class Examples:
+    """The examples of a split as they are sent to the device, by their number in it.
+
+    Args:
+      name: of a prepared set.
+      split: TFDS's syntax, as in `cnnjax.data.load`.
+      crop: how images become squares; ``None``: they are taken whole, and have one shape.
+      most_damaged: images that cannot be decoded; as many are skipped, one more ends it.
+      data_dir: default: `cnnjax.data.default_data_dir`.
+
+    Attributes:
+      records: the split.
+      shape: [H, W, C] of what comes out.
+      blank: image and label where there is no example.
+
+    Raises:
+      UserError: see `cnnjax.data.load`; or images are cropped that have neither one channel nor three.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        crop: crops.Crop | None = None,
+        most_damaged: int = 100,
+        data_dir: str | os.PathLike | None = None,
+    ):
+        found = sets.require(name, data_dir)
+        arrays.resolve(split, found.shards)  # says what is wrong with it
+        self.records = Records(found, split)
+        self.crop, self.most_damaged = crop, most_damaged
+        height, width, channels = self.records.shape
+        if crop and channels not in (1, 3):
+            raise UserError(f"images with 1 or 3 channels are cropped, and those of {name} have {channels}")
+        height, width = (crop.side, crop.side) if crop else (height, width)
+        if height is None or width is None or channels is None:
+            raise UserError(f"the images of {name} are of different sizes: they are streamed with a crop")
+        self.shape = (height, width, channels)
+        several = self.records.several
+        self.blank: tuple[np.ndarray, Label] = (
+            np.zeros(self.shape, np.uint8),
+            np.zeros(self.records.num_classes, bool) if several else 0,
+        )
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def load(self, index: int, draws: np.ndarray | None) -> tuple[np.ndarray, Label]:
+        """An example's image uint8 [H, W, C] and its label; cropped at random with ``draws``, else at the centre.
+
+        Raises:
+          DamagedError: its file cannot be decoded.
+        """
+        image, label = self.records[index]
+        if not self.crop:
+            whole = self.records.pixels(image)
+            if whole.shape != self.shape:
+                raise decode.DamagedError(f"it is of the shape {whole.shape}, not {self.shape}")
+            return whole, label
+        height, width = (image.height, image.width) if isinstance(image, decode.ImageFile) else image.shape[:2]
+        box = self.crop.central(height, width) if draws is None else self.crop.random(height, width, draws)
+        if isinstance(image, decode.ImageFile):
+            return crops.square(image, box, self.crop.side, self.shape[-1]), label
+        return crops.resized(image, box, self.crop.side), label
+
+    def damage(self, index: int) -> str:
+        """Which image is damaged and how, for a message."""
+        name = self.records.file_name(index)
+        where = f"image {index} of {self.records.name} {self.records.split}{f' ({name})' if name else ''}"
+        try:
+            self.load(index, None)
+        except decode.DamagedError as error:
+            return f"{where}: {error}"
+        return where
+
+    def too_many(self, index: int) -> UserError:
+        """The error for more damaged images than are skipped; ``index`` is of one of them."""
+        return UserError(
+            f"more than {self.most_damaged} images of {self.records.name} {self.records.split} are damaged, one of them is "
+            f"{self.damage(index)}"
+        )
+
+
+class Training:
+    """``training[step]`` is batch ``step`` of a run: image uint8 [B, H, W, C], label int32 [B], index int32 [B].
+
+    In place of an image that is damaged comes the next one of the epoch's order; ``index`` is what was taken, and
+    ``damaged`` int32 [B] is what was not, or -1.
+
+    Args:
+      examples: of the training set.
+      batch_size: of all hosts.
+      seed: of the run, for order and crops.
+      share: what this host reads; B is its part.
+
+    Raises:
+      UserError: no batch fits the set, or it cannot be divided among the hosts.
+    """
+
+    def __init__(self, examples: Examples, batch_size: int, seed: int, share: Share = ALONE):
+        self.examples, self.batch_size, self.seed = examples, batch_size, seed
+        self.rows = share.rows(batch_size)
+        self.steps_per_epoch = pipeline.steps_per_epoch(len(examples), batch_size)
+
+    def __getitem__(self, step: int) -> Batch:
+        epoch, number = divmod(step, self.steps_per_epoch)
+        order = _order(self.seed, epoch, len(self.examples))
+        rows = [self._row(order, epoch, number * self.batch_size + row) for row in self.rows]
+        image, label, index, damaged = zip(*rows, strict=True)
+        return {**_arrays(image, label), "index": np.array(index, np.int32), "damaged": np.array(damaged, np.int32)}
+
+    def _row(self, order: np.ndarray, epoch: int, place: int) -> tuple[np.ndarray, Label, int, int]:
+        damaged = _WHOLE
+        for index in order.take(range(place, place + self.examples.most_damaged + 1), mode="wrap").tolist():
+            try:
+                image, label = self.examples.load(index, crops.draws(self.seed, epoch, index))
+                return image, label, index, damaged
+            except decode.DamagedError:
+                damaged = index if damaged == _WHOLE else damaged
+        raise self.examples.too_many(damaged)
+
+
+class Evaluation:
+    """``evaluation[number]`` is a batch of image uint8 [B, H, W, C], label int32 [B], index int32 [B] and mask float32 [B].
+
+    All batches together have every example of the split once, with mask 1; filling has mask 0, and so has an image that is
+    damaged, which ``damaged`` int32 [B] names, and is -1 elsewhere.
+
+    Args:
+      examples: of the set.
+      batch_size: of all hosts.
+      share: what this host reads; B is its part, and all hosts have as many batches.
+
+    Raises:
+      UserError: there are no examples, or the batch cannot be divided among the hosts.
+    """
+
+    def __init__(self, examples: Examples, batch_size: int, share: Share = ALONE):
+        self.examples = examples
+        self.rows = share.rows(batch_size)
+        self._indices, self._masks = pipeline.padded_batches(len(examples), batch_size)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, number: int) -> Batch:
+        part = slice(self.rows.start, self.rows.stop)
+        index, mask = self._indices[number, part], self._masks[number, part].copy()
+        damaged = np.full_like(index, _WHOLE)
+        images, labels = [], []
+        for row, each in enumerate(index.tolist()):
+            try:
+                image, label = self.examples.load(each, None) if mask[row] else self.examples.blank
+            except decode.DamagedError:
+                image, label = self.examples.blank
+                mask[row], damaged[row] = 0, each
+            images.append(image)
+            labels.append(label)
+        return {**_arrays(images, labels), "index": index, "mask": mask, "damaged": damaged}
+
+
+class Reader:
+    """Batches ``start`` to ``stop`` - 1, read ahead by threads of this process or by processes of their own.
+
+    To be closed, or used in a ``with``.
+
+    Args:
+      batches: by number.
+      start, stop: the first batch, and the one after the last.
+      workers: processes that read; 0: threads of this one, as many as it has cores.
+      say: takes one line for the user, for each image that is damaged.
+
+    Attributes:
+      waited_s: seconds that batches were waited for.
+      damaged: numbers of the examples found damaged so far.
+
+    Raises:
+      UserError: more images are damaged than are skipped.
+    """
+
+    def __init__(self, batches: Training | Evaluation, start: int, stop: int, workers: int, say: Callable[[str], None]):
+        self._examples, self._say = batches.examples, say
+        self.waited_s = 0.0
+        self.damaged: set[int] = set()
+        threads = len(machine.cores()) if not workers else 1
+        ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+        dataset = grain.MapDataset.range(start, stop).map(batches.__getitem__).to_iter_dataset(ahead)
+        if workers:
+            if not flags.FLAGS.is_parsed():  # grain reads its own, which nothing sets here
+                flags.FLAGS.mark_as_parsed()
+            processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=1)
+            dataset = dataset.mp_prefetch(processes, _begin_worker)
+        self._iterator = iter(dataset)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        begin = time.perf_counter()
+        # Out of the memory shared with a worker, which is given back when nothing refers to it.
+        batch = {name: np.array(values) for name, values in next(self._iterator).items()}
+        self.waited_s += time.perf_counter() - begin
+        for index in sorted(set(batch.pop("damaged").tolist()) - {_WHOLE} - self.damaged):
+            self.damaged.add(index)
+            if len(self.damaged) > self._examples.most_damaged:
+                raise self._examples.too_many(index)
+            self._say(f"skipped: {self._examples.damage(index)}")
+        return batch
+
+    def close(self) -> None:
+        """Ends what reads ahead."""
+        self._iterator.close()
+        del self._iterator  # what it holds is let go of now, and not when the interpreter ends
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _begin_worker(number: int, count: int) -> None:
+    """A worker computes orders as the trainer does, leaves the accelerators to it, and ends when that says so, or itself ends.
+
+    A scheduler tells every process of a job to stop, and the trainer still has to reach the end of a step.
+    """
+    jax.config.update("jax_platforms", "cpu")
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # a worker has one
+    parent.join()
+    os._exit(1)
+
+
+@functools.lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, n: int) -> np.ndarray:
+    return np.asarray(pipeline.permutation(jax.random.key(seed), epoch, n))
+
+
+def _arrays(images: Sequence[np.ndarray], labels: Sequence[Label]) -> Batch:
+    several = isinstance(labels[0], np.ndarray)
+    return {"image": np.stack(images), "label": np.array(labels, bool if several else np.int32)}
