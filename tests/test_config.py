@@ -226,7 +226,7 @@ def test_a_setting_that_came_later_is_neutral_at_its_first_value():
 def test_recipes_have_every_neutral_setting_at_its_first_value():
     """That of the CIFAR family, and those of the networks whose own fields came later."""
     flat = {}
-    for name in ("inception_v3", "googlenet", "alexnet", "resnet_cifar"):
+    for name in ("inception_v3", "googlenet", "alexnet", "cifarnet", "nin", "resnet_cifar"):
         flat |= configs.flatten(configs.load(pathlib.Path(__file__).parents[1] / "configs" / f"{name}.py"))
     assert {key: flat[key] for key in configs.NEUTRAL} == configs.NEUTRAL
 

@@ -188,6 +188,8 @@ class Program:
         optimizer.multipliers(self.abstract.params, config.optimizer.decay_multipliers)
 
         self._sets = sets
+        size = config.evaluation.batch_size
+        self._evaluated = {name: pipeline.padded_batches(len(each.labels), size) for name, each in sets.items()}
         self._check_sizes()
         results = (self.abstract, jax.eval_shape(self.task.init))
         self._run_compiled = {
@@ -208,11 +210,8 @@ class Program:
 
     @functools.cached_property
     def _batches(self) -> dict[str, tuple[jax.Array, jax.Array]]:
-        """The batches of an evaluation: see :func:`cnnjax.data.pipeline.padded_batches`."""
-        size = self.config.evaluation.batch_size
-        return {
-            name: self.layout.put(pipeline.padded_batches(len(each.labels), size)) for name, each in self._sets.items()
-        }
+        """The batches of an evaluation, on the devices."""
+        return {name: self.layout.put(each) for name, each in self._evaluated.items()}
 
     def record(self) -> weights.Record:
         """What this run's weights are of."""
