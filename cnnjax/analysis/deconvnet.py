@@ -88,7 +88,7 @@ def project(
 
     Returns:
       The projections ``[N, H, W, C]``, in the units of the preprocessed images; the activations ``[N]``; their places
-      ``[N, 2]``.
+      ``[N, 2]``. What goes down is the activation's size: saliency is the gradient times that.
 
     Raises:
       UserError: no such tap, channel, place or method, or no images.
@@ -195,7 +195,8 @@ def _projected(
     values = maps[..., channel].reshape(len(maps), -1)
     chosen = values.argmax(1) if place is None else jnp.asarray(place)
     alone = jnp.where(jnp.arange(values.shape[1]) == chosen[:, None], values, 0)
-    down = jnp.zeros_like(maps).at[..., channel].set(alone.reshape(maps.shape[:-1]))
+    # What raises the feature is asked for, also where it is negative: before an activation, or a logit.
+    down = jnp.zeros_like(maps).at[..., channel].set(jnp.abs(alone).reshape(maps.shape[:-1]))
     return back(down)[0], alone.sum(1), chosen
 
 

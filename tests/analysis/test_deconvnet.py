@@ -113,6 +113,18 @@ def test_saliency_is_the_gradient(network):
     assert places.tolist() == [[2, 1], [2, 1]]
 
 
+def test_of_a_negative_logit_what_raises_it_is_shown(network):
+    model, variables, images = network
+    values = model.apply(variables, images)[0]
+    channel = int(values[0].argmin())
+    assert values[0, channel] < 0
+    got, activations, _ = deconvnet.project(model, variables, images, "fc8", channel, method="saliency")
+    np.testing.assert_allclose(activations, values[:, channel], rtol=1e-5)
+    gradient = jax.grad(lambda images: model.apply(variables, images)[0][:, channel].sum())(images)
+    expected = gradient * np.abs(activations)[:, None, None, None]
+    np.testing.assert_allclose(got, expected, atol=1e-5 * float(jnp.abs(expected).max()))
+
+
 def test_without_rectifiers_all_methods_are_one():
     """On a linear network there is nothing to rectify."""
     model = models.create("vgg11", width_factor=1 / 64, num_classes=3, activation="identity")
