@@ -332,6 +332,18 @@ def test_a_dry_run_refuses_what_training_does(setting: str, call, tmp_path: path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_windows_that_are_not_one_are_marked(call) -> None:
+    code, output, _ = call("describe", "xception", "width_factor=0.125")
+    assert code == 0
+    assert "~: of branches that met, not all have the same centre" in output
+
+
+def test_operations_of_a_compiled_step_are_compared(call) -> None:
+    code, output, _ = call("describe", "lenet5_dense", "--batch", "4", "--compile")
+    assert code == 0
+    assert "of three times those of evaluation" in output
+
+
 def test_arms_that_settings_have_made_the_same_are_named(call, tmp_path: pathlib.Path) -> None:
     code, output, _ = call("run", DEGRADATION, "--dry-run", "--config.model.depth=8", "--config.model.width=2")
     assert code == 0

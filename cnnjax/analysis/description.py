@@ -19,8 +19,10 @@ class Description:
       layers: one row a layer, in the order of the computation. Columns: ``layer``, its name; ``output``, shape of what it
         puts out, without the batch; ``parameters``; ``macs`` and ``flops``, see `cnnjax.analysis.cost`; ``stored``, values
         that stay for the gradients, see `cnnjax.analysis.memory`; ``field``, pixels of the image that a place sees along
-        the height (missing: all of them), ``stride``, ``padding``, see `cnnjax.analysis.receptive_field`; ``shapes`` of
-        its parameters; ``macs_per_parameter``, how often each of them is used (missing: there are none).
+        the height (missing: all of them), ``field_width``, ``stride``, ``padding``, ``aligned``, whether branches that
+        met before see the same centre, ``problem``, why there is no window and from where on, see
+        `cnnjax.analysis.receptive_field`; ``shapes`` of its parameters; ``macs_per_parameter``, how often each of them
+        is used (missing: there are none).
       parameters: of the network.
       used: those of them that the logits depend on.
       macs: for the logits.
@@ -60,11 +62,14 @@ def describe(model: nn.Module, input_shape: Sequence[int]) -> Description:
         shapes = parameters.get(name, {})
         counts = [sum(map(math.prod, shapes.values())), *(found.get(name, 0) for found in (macs, flops, stored))]
         if any(counts) or name in taps:
-            axis = field.height
-            seen = None if axis.size is None or axis.problem else axis.size
-            rows.append((name, outputs[name], *counts, seen, axis.stride, axis.padding, shapes))
-    columns = ("layer", "output", "parameters", "macs", "flops", "stored", "field", "stride", "padding", "shapes")
-    table = pandas.DataFrame(rows, columns=columns).astype({"field": "Int64"})
+            axes = (field.height, field.width)
+            seen = [None if axis.problem else axis.size for axis in axes]
+            problem = next((axis.problem for axis in axes if axis.problem), "")
+            where = (axes[0].stride, axes[0].padding, all(axis.aligned for axis in axes), problem)
+            rows.append((name, outputs[name], *counts, *seen, *where, shapes))
+    counted, windows = ("parameters", "macs", "flops", "stored"), ("field", "field_width")
+    columns = ("layer", "output", *counted, *windows, "stride", "padding", "aligned", "problem", "shapes")
+    table = pandas.DataFrame(rows, columns=columns).astype(dict.fromkeys(windows, "Int64"))
     table["macs_per_parameter"] = table["macs"] / table["parameters"].where(table["parameters"] > 0)
     sizes = [shape[1] * shape[2] * shape[3], *stored.values()]
     count, products = cost.size(model, shape)

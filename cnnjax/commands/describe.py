@@ -150,8 +150,10 @@ def _show(layers: Any, totals: dict[str, Any], training: Any, line: str) -> None
         parameters, macs, flops = (f"{count:,}" if count else "" for count in (row.parameters, row.macs, row.flops))
         used = f"{row.macs_per_parameter:,.0f}" if row.parameters and row.macs else ""
         kept = f"{row.stored * each:,.2f}" if row.stored else ""
-        whole = pandas.isna(row.field)
-        seen = ("all", "", "") if whole else tuple(map(str, (row.field, row.stride, row.padding)))
+        sizes = "×".join(str(size) for size in dict.fromkeys((row.field, row.field_width)))
+        window = f"{'' if row.aligned else '~'}{sizes}"
+        whole = ("none" if row.problem else "all", "", "")
+        seen = whole if pandas.isna(row.field) else (window, str(row.stride), str(row.padding))
         shapes = " ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in row.shapes.items())
         table.add_row(row.layer, "×".join(map(str, row.output)), parameters, macs, used, flops, kept, *seen, shapes)
     console.print(table)
@@ -162,7 +164,10 @@ def _show(layers: Any, totals: dict[str, Any], training: Any, line: str) -> None
         if any(bounds)
     ]
     heads = totals["parameters"] - totals["parameters_of_the_logits"]
+    apart = layers["field"].notna() & ~layers["aligned"]
     lines = [
+        *(["~: of branches that met, not all have the same centre"] if apart.any() else []),
+        *dict.fromkeys(problem for problem in layers["problem"] if problem),
         f"{totals['name']}: {totals['paper']}",
         *([line] if line else []),
         f"fields: {', '.join(f'{key}={value!r}' for key, value in totals['fields'].items())}",
@@ -183,6 +188,8 @@ def _show(layers: Any, totals: dict[str, Any], training: Any, line: str) -> None
         lines.append(
             f"compiled: {arguments:,.1f} MiB of arguments + {temporary:,.1f} MiB = {total:,.1f} MiB, {ratio:.2f} of the formula"
         )
+        made, thrice = totals["compiled_flops"], 3 * batch * totals["flops"]
+        lines.append(f"compiled: {made:,.0f} FLOPs a step, {made / thrice:.2f} of three times those of evaluation")
     if "measured_bytes" in totals:
         points = ", ".join(f"{size / MIB:,.1f} for {batch}" for batch, size in totals["measured_bytes"].items())
         model, image, left = (totals[f"fitted_{name}"] / MIB for name in ("model", "image", "left"))

@@ -43,6 +43,18 @@ def test_the_published_integers():
     assert (resnet.parameters, resnet.used, resnet.macs) == (25_557_032, 25_557_032, 3_857_973_248)
 
 
+def test_windows_by_axis_and_of_branches_that_are_not_aligned():
+    """1×7 at a stride of 16 adds 6 × 16 pixels to one axis."""
+    layers = description.describe(models.create("inception_v3"), (299, 299, 3)).layers.set_index("layer")
+    row = layers.loc["mixed_6b/branch2/conv2"]
+    assert sorted(row.shapes["kernel"][:2]) == [1, 7]
+    assert row.field_width - row.field == 6 * 16
+    assert not layers.problem.any()
+    apart = description.describe(models.create("xception", width_factor=0.125), (299, 299, 3)).layers.set_index("layer")
+    assert apart.loc["conv2"].aligned
+    assert not apart.loc["block2"].aligned
+
+
 def test_a_row():
     layers = description.describe(models.create("alexnet"), (227, 227, 3)).layers.set_index("layer")
     row = layers.loc["conv2"]
