@@ -75,6 +75,8 @@ NEUTRAL: dict[str, Any] = {
     "task.photometric": 0.0,
     "task.sizes": (),
     "execution.shard_optimizer": False,
+    "execution.stream": False,
+    "execution.readers": 0,
 }
 """Settings that recipes did not have at first → the value at which all is as it was then."""
 

@@ -114,6 +114,8 @@ def get_config() -> ml_collections.ConfigDict:
                 "parallel": "jit",  # or pmap
                 "devices": 0,  # 0: all
                 "steps_per_dispatch": 50,
+                "stream": False,  # whether images are read from files as they are needed, or lie on every device
+                "readers": 0,  # processes that read streams; 0: threads of this one
                 "accumulate": 1,  # pieces that a batch is computed in, one after the other; BN groups fit into a piece
                 # What is kept for the backward pass: all, convolutions (the rest is computed again), or blocks (inputs only).
                 "keep": "convolutions",

@@ -46,6 +46,9 @@ class Arrays:
     fingerprint: str
     white: int = 255
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
     def only(self, classes: Sequence[int]) -> "Arrays":
         """The examples of some classes, which are numbered anew in the order given; of several: of one of them at least.
 
@@ -75,13 +78,10 @@ class Arrays:
 
     def resized(self, side: int) -> "Arrays":
         """The same images at ``side × side``, between pixels by bilinear interpolation, rounded."""
-        if side < 1:
-            raise UserError(f"dataset.side is a number of pixels, or 0 for the images as they are, not {side}")
+        check_side(side)
         images = np.empty((len(self.images), side, side, self.images.shape[-1]), np.uint8)
         for image, large in zip(self.images, images, strict=True):
-            for channel in range(image.shape[-1]):
-                plane = Image.fromarray(image[..., channel].astype(np.float32))
-                large[..., channel] = np.rint(np.asarray(plane.resize((side, side), Image.Resampling.BILINEAR)))
+            large[:] = resized(image, side)
         fingerprint = hashlib.sha256(f"{self.fingerprint} {side}".encode()).hexdigest()[:16]
         return replace(self, images=images, fingerprint=fingerprint)
 
@@ -119,6 +119,19 @@ class _Cached:
     images: np.ndarray
     labels: np.ndarray
     header: _Header
+
+
+def check_side(side: int) -> None:
+    """Raises a `UserError` where images cannot be resized to a side."""
+    if side < 1:
+        raise UserError(f"dataset.side is a number of pixels, or 0 for the images as they are, not {side}")
+
+
+def resized(image: np.ndarray, side: int) -> np.ndarray:
+    """An image uint8 [H, W, C] at ``side × side``, between pixels by bilinear interpolation, rounded."""
+    planes = [Image.fromarray(image[..., channel].astype(np.float32)) for channel in range(image.shape[-1])]
+    large = [np.asarray(plane.resize((side, side), Image.Resampling.BILINEAR)) for plane in planes]
+    return np.rint(np.stack(large, -1)).astype(np.uint8)
 
 
 def load(name: str, split: str, data_dir: str | os.PathLike | None = None) -> Arrays:

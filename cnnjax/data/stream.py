@@ -5,7 +5,9 @@ threads, changes nothing. The order of an epoch is that of `cnnjax.data.pipeline
 batches that it gives when it lives on the device. Mirroring and colours are left to the device.
 """
 
+import concurrent.futures
 import functools
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -69,12 +71,16 @@ class Examples:
       name: of a prepared set.
       split: TFDS's syntax, as in `cnnjax.data.load`.
       crop: how images become squares; ``None``: they are taken whole, and have one shape.
+      side: that whole images are resized to, see `cnnjax.data.Arrays.resized`; 0: as they are.
       most_damaged: images that cannot be decoded; as many are skipped, one more ends it.
       data_dir: default: `cnnjax.data.default_data_dir`.
 
     Attributes:
       records: the split.
       shape: [H, W, C] of what comes out.
+      white: the largest value of a pixel.
+      fingerprint: 16 hexadecimal digits that change with the set's version, split, and the sizes of its files; of pixels it
+        says nothing: they are too many to be read for that.
       blank: image and label where there is no example.
 
     Raises:
@@ -86,20 +92,28 @@ class Examples:
         name: str,
         split: str,
         crop: crops.Crop | None = None,
+        side: int = 0,
         most_damaged: int = 100,
         data_dir: str | os.PathLike | None = None,
     ):
         found = sets.require(name, data_dir)
         arrays.resolve(split, found.shards)  # says what is wrong with it
         self.records = Records(found, split)
-        self.crop, self.most_damaged = crop, most_damaged
+        self.crop, self.side, self.most_damaged = crop, side, most_damaged
         height, width, channels = self.records.shape
         if crop and channels not in (1, 3):
             raise UserError(f"images with 1 or 3 channels are cropped, and those of {name} have {channels}")
         height, width = (crop.side, crop.side) if crop else (height, width)
         if height is None or width is None or channels is None:
             raise UserError(f"the images of {name} are of different sizes: they are streamed with a crop")
-        self.shape = (height, width, channels)
+        if side and crop:
+            raise UserError("images that are cropped when they are read are not resized to a dataset.side too")
+        if side:
+            arrays.check_side(side)
+        self._stored = (height, width, channels)
+        self.shape = (side, side, channels) if side else self._stored
+        self.white = sets.WHITE.get(name, 255)
+        self.fingerprint = _fingerprint(found, split)
         several = self.records.several
         self.blank: tuple[np.ndarray, Label] = (
             np.zeros(self.shape, np.uint8),
@@ -118,14 +132,47 @@ class Examples:
         image, label = self.records[index]
         if not self.crop:
             whole = self.records.pixels(image)
-            if whole.shape != self.shape:
-                raise decode.DamagedError(f"it is of the shape {whole.shape}, not {self.shape}")
-            return whole, label
+            if whole.shape != self._stored:
+                raise decode.DamagedError(f"it is of the shape {whole.shape}, not {self._stored}")
+            return arrays.resized(whole, self.side) if self.side else whole, label
         height, width = (image.height, image.width) if isinstance(image, decode.ImageFile) else image.shape[:2]
         box = self.crop.central(height, width) if draws is None else self.crop.random(height, width, draws)
         if isinstance(image, decode.ImageFile):
             return crops.square(image, box, self.crop.side, self.shape[-1]), label
         return crops.resized(image, box, self.crop.side), label
+
+    def sample(self, most: int) -> arrays.Arrays:
+        """Examples at equal distances in the split, ``most`` of them or all, as evaluation sees them; without damaged ones.
+
+        Raises:
+          UserError: more are damaged than are skipped, or all.
+        """
+        count = min(most, len(self))
+
+        def load(index: int) -> tuple[np.ndarray, Label] | int:
+            try:
+                return self.load(index, None)
+            except decode.DamagedError:
+                return index
+
+        with concurrent.futures.ThreadPoolExecutor(len(machine.cores())) as pool:
+            found = list(pool.map(load, [len(self) * number // count for number in range(count)]))
+        damaged = [each for each in found if isinstance(each, int)]
+        if len(damaged) > min(self.most_damaged, count - 1):
+            raise self.too_many(damaged[0])
+        images, labels = zip(*(each for each in found if not isinstance(each, int)), strict=True)
+        batch = _arrays(images, labels)
+        records = self.records
+        return arrays.Arrays(
+            images=batch["image"],
+            labels=batch["label"],
+            num_classes=records.num_classes,
+            class_names=tuple(records.class_names),
+            name=records.name,
+            split=records.split,
+            fingerprint=self.fingerprint,
+            white=self.white,
+        )
 
     def damage(self, index: int) -> str:
         """Which image is damaged and how, for a message."""
@@ -299,6 +346,12 @@ def _end_with_parent() -> None:
     assert parent is not None  # a worker has one
     parent.join()
     os._exit(1)
+
+
+def _fingerprint(found: sets.prepared.Prepared, split: str) -> str:
+    files = sorted((path.name, path.stat().st_size) for path in found.folder.iterdir() if path.is_file())
+    content = f"{found.name} {found.config} {found.version} {split} {found.shards} {files}"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 @functools.lru_cache(maxsize=2)

@@ -115,7 +115,7 @@ def _compiled(program: Program, batch: int, train: Arrays, options: dict[str, An
         "index": jax.ShapeDtypeStruct((batch,), jnp.int32),
     }
     state, scale = layout.abstract((program.abstract, jax.ShapeDtypeStruct((), jnp.float32)))
-    lowered = layout.compile_step(program.step).lower(state, layout.share(arrays), scale)
+    lowered = layout.compile_step(program.step, program.abstract).lower(state, layout.share(arrays), scale)
     start = time.monotonic()
     try:
         made = lowered.compile(options)

@@ -27,6 +27,7 @@ def describe(config: configs.ConfigDict) -> dict[str, Any]:
         "device_count": execution.devices or jax.device_count(),
         "processes": jax.process_count(),
         "shard_optimizer": execution.shard_optimizer,
+        "stream": execution.stream,
         "cores": len(machine.cores()),
         "parallel": execution.parallel,
         "steps_per_dispatch": execution.steps_per_dispatch,

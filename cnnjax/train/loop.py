@@ -125,6 +125,8 @@ def train(
                 state="failed", error=str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             )
             raise
+        finally:
+            folder.set_status(notes=notes())  # also of images that were skipped on the way
         return hosts.from_first(folder.status)
 
 
@@ -163,7 +165,10 @@ def _train(
         folder.set_status(state="finished", outcome=outcome, step=step, seconds=seconds, summary=summary)
 
     best = lambda steps: folder.best(settings.best, steps)  # noqa: E731
-    with Checkpoints(folder.checkpoints, settings.keep, plan.save_at, best, note) as checkpoints:
+    with (
+        contextlib.closing(program.feed),
+        Checkpoints(folder.checkpoints, settings.keep, plan.save_at, best, note) as checkpoints,
+    ):
         tree = {"state": program.abstract, "sums": jax.eval_shape(program.task.init)}
         restored = checkpoints.restore(program.layout.abstract(tree))
         if restored:
@@ -173,7 +178,7 @@ def _train(
             done, state, sums = 0, program.init(config.seed, folder.path), program.zero()
         folder.cut(done)
         scale = hosts.from_first(lambda: program.scale(folder.metrics()))
-        logged_at, logged_step, rate = time.monotonic(), done, 0.0
+        logged_at, logged_step, rate, waited = time.monotonic(), done, 0.0, program.feed.waited_s
         row: dict[str, float] = {}
         while done < program.steps:
             stop = plan.next_stop(done)
@@ -200,10 +205,12 @@ def _train(
                 scale = hosts.from_first(lambda: program.scale(folder.metrics())) if config.schedule.plateau else 1.0
                 now = time.monotonic()
                 rate = (done - logged_step) * config.batch_size / (now - logged_at)
+                share = (program.feed.waited_s - waited) / (now - logged_at)
                 seconds = round(spent + now - started, 3)
-                folder.add_timing({"step": done, "seconds": seconds, "examples_per_second": round(rate, 1)})
-                folder.set_status(step=done, seconds=seconds, examples_per_second=round(rate, 1), row=row)
-                logged_at, logged_step = now, done
+                speed = {"seconds": seconds, "examples_per_second": round(rate, 1), "waited": round(share, 4)}
+                folder.add_timing({"step": done, **speed})
+                folder.set_status(step=done, **speed, row=row)
+                logged_at, logged_step, waited = now, done, program.feed.waited_s
 
             show(done, program.steps, rate, row)
             stop_here = hosts.any_of(bool(stopped()))

@@ -72,26 +72,37 @@ class Layout:
                     devices=self.devices,
                     donate_argnums=tuple(position + 1 for position in donate),
                 )
-            results = mapped[len(arguments)](np.arange(len(self._sharding().addressable_devices)), *arguments)
-            # What pmap gives a process are the copies on its own devices.
-            return multihost_utils.host_local_array_to_global_array(results, self._mesh(), PartitionSpec())
+            return self.joined(mapped[len(arguments)](np.arange(len(self._sharding().addressable_devices)), *arguments))
 
         return call
 
-    def compile_step(self, step: Callable[..., Any]) -> Any:
-        """Maps ``step(state, batch, scale) → (state, sums)`` over the devices; it can be lowered for abstract arguments too.
+    def compile_step(self, step: Callable[..., Any], state: Any = None) -> Any:
+        """Maps ``step(whole, batch, whole) → results`` over the devices; it can be lowered for abstract arguments too.
 
-        State and scale are whole on every device, and the state is donated; a batch is divided as :meth:`share` has it.
+        A batch is divided as :meth:`share` has it.
+
+        Args:
+          step: see `cnnjax.train.program.Program.step`, or the like for evaluation.
+          state: shapes of what training changes: the first argument, which is donated, and the first of two results.
         """
-        if self.mapping == "jit":
-            return jax.jit(
-                step,
-                donate_argnums=0,
-                in_shardings=(self._sharding(), self._sharding(AXIS), self._sharding()),
-                out_shardings=self._sharding(),
-                compiler_options=compiler.options(self.devices[0].platform),
+        if self.mapping == "pmap":
+            donated = () if state is None else (0,)
+            return jax.pmap(
+                step, AXIS, in_axes=(None, 0, None), out_axes=None, devices=self.devices, donate_argnums=donated
             )
-        return jax.pmap(step, AXIS, in_axes=(None, 0, None), out_axes=None, devices=self.devices, donate_argnums=0)
+        whole, options = self._sharding(), compiler.options(self.devices[0].platform)
+        if state is None:
+            return jax.jit(
+                step, in_shardings=(whole, self._sharding(AXIS), whole), out_shardings=whole, compiler_options=options
+            )
+        placed = self._shardings(state)
+        return jax.jit(
+            step,
+            donate_argnums=0,
+            in_shardings=(placed, self._sharding(AXIS), whole),
+            out_shardings=(placed, whole),
+            compiler_options=options,
+        )
 
     def share(self, batch: Any) -> Any:
         """Shapes of the arrays of a global batch ``[N, ...]`` as :meth:`compile_step` wants them."""
@@ -103,6 +114,22 @@ class Layout:
             return jax.ShapeDtypeStruct((count, leaf.shape[0] // count, *leaf.shape[1:]), leaf.dtype)
 
         return jax.tree.map(one, batch)
+
+    def place(self, batch: Any) -> Any:
+        """This process's part ``[n, ...]`` of the arrays of a batch, on its devices, as :meth:`compile_step` wants it.
+
+        The parts of all processes, in order, are the batch.
+        """
+        here = [device for device in self.devices if device.process_index == jax.process_index()]
+        if self.mapping == "jit":
+            return jax.tree.map(lambda x: jax.make_array_from_process_local_data(self._sharding(AXIS), x), batch)
+        return jax.tree.map(lambda x: x.reshape(len(here), -1, *x.shape[1:]), batch)
+
+    def joined(self, results: Any) -> Any:
+        """What a mapped program gave, as arrays of all processes: pmap gives a process the copies on its own devices."""
+        if self.mapping == "jit":
+            return results
+        return multihost_utils.host_local_array_to_global_array(results, self._mesh(), PartitionSpec())
 
     def split(self, x: jax.Array) -> jax.Array:
         """A device's share of ``x [N, ...]`` along the first axis (in ``jit``: all of it, split by the compiler)."""
@@ -186,7 +213,8 @@ def layout(mapping: str, count: int) -> Layout:
     """
     if mapping not in MAPPINGS:
         raise errors.unknown("execution.parallel", mapping, MAPPINGS)
-    devices = jax.devices()
+    # Process by process: each reads a part of a batch that its own devices take.
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     if count < 0 or count > len(devices):
         raise errors.UserError(
             f"execution.devices = {count}, but there are {len(devices)} ({devices[0].platform}); 0 takes all"

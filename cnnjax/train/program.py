@@ -3,7 +3,6 @@
 Seeds of one configuration share a program, and so compile once.
 """
 
-import functools
 import hashlib
 import pathlib
 from collections.abc import Callable, Mapping
@@ -12,17 +11,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from cnnjax import config as configs
 from cnnjax import data, errors, models
-from cnnjax.data import pipeline
+from cnnjax.data import pipeline, stream
 from cnnjax.data.picture import Picture
 from cnnjax.interop import weights
 from cnnjax.nn import norm, onednn, stacking
 from cnnjax.nn.rows import Side
 from cnnjax.tasks.classification import EVALUATED, Classification
 from cnnjax.train import checkpoint, compiler, hosts, optimizer, parallel, pixels, schedule, state, step, transfer
+from cnnjax.train.resident import Resident
+from cnnjax.train.streamed import Streamed, Streams
 
 Sums = dict[str, jax.Array]
 
@@ -59,6 +59,7 @@ class Program:
       steps: of the whole run.
       frozen_until: steps for which some parameters are held fast.
       parameters: how many.
+      feed: where batches come from.
       fetched: how often :meth:`fetch` has read from the devices.
     """
 
@@ -97,31 +98,20 @@ class Program:
         if execution.keep not in stacking.KEPT:
             raise errors.unknown("execution.keep", execution.keep, stacking.KEPT)
 
-        sets = sets or {
-            name: data.load(config.dataset.name, config.dataset[name], execution.data_dir) for name in ("train", "test")
-        }
-        if config.dataset.classes:
-            sets = {name: each.only(config.dataset.classes) for name, each in sets.items()}
-        if config.dataset.side:
-            sets = {name: each.resized(config.dataset.side) for name, each in sets.items()}
-        if several := [each.split for each in sets.values() if each.labels.ndim > 1]:
-            raise errors.UserError(
-                f"images of {config.dataset.name} {several[0]} may be of several classes, and a network is trained to tell "
-                "one; `cnnjax evaluate` takes such sets"
-            )
-        if config.dataset.wrong_labels:
-            sets = {**sets, "train": sets["train"].mislabelled(config.dataset.wrong_labels)}
-        self.fingerprints = {name: each.fingerprint for name, each in sets.items()}
-        train = sets["train"]
+        streams = Streams(config) if execution.stream and not sets else None
+        sets = {} if streams else _loaded(config, sets)
+        # Of a set that is streamed, a sample says what its images are like.
+        train, settings = (streams.train, streams.task) if streams else (sets["train"], config.task)
+        parts: Mapping[str, data.Arrays | stream.Examples] = streams.examples if streams else sets
+        self.fingerprints = {name: each.fingerprint for name, each in parts.items()}
         self.classes = train.class_names
-        self.steps_per_epoch = pipeline.steps_per_epoch(len(train.labels), batch)
+        self.steps_per_epoch = pipeline.steps_per_epoch(len(parts["train"]), batch)
         flip = config.task.flip and config.dataset.name not in UNMIRRORED
         if flip != config.task.flip:
             note(f"task.flip is off: mirrored images of {config.dataset.name} are no longer of their class")
         self.white = train.white
         transfer.check(config.init)
         self.begin = weights.read(transfer.source(config.init.weights, run))[0] if config.init.weights else None
-        settings = config.task
         given = pixels.given(self.begin.picture, train) if self.begin else None
         mean, scale = given or pixels.statistics(train.images, settings.contrast)
         mean = pixels.channels(mean) if settings.mean == "channel" else mean
@@ -187,31 +177,9 @@ class Program:
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.abstract.params))
         optimizer.multipliers(self.abstract.params, config.optimizer.decay_multipliers)
 
-        self._sets = sets
-        size = config.evaluation.batch_size
-        self._evaluated = {name: pipeline.padded_batches(len(each.labels), size) for name, each in sets.items()}
         self._check_sizes()
-        results = (self.abstract, jax.eval_shape(self.task.init))
-        self._run_compiled = {
-            (frozen, size): self.layout.compile(functools.partial(self._run, frozen=frozen, size=size), (0,), results)
-            for frozen in (False, True)
-            for size in config.task.sizes or (0,)
-        }
-        self._evaluate_compiled = self.layout.compile(self._evaluate)
+        self.feed: Resident | Streamed = Streamed(self, streams, note) if streams else Resident(self, sets)
         self._finite = jax.jit(checkpoint.all_finite)
-
-    @functools.cached_property
-    def _data(self) -> dict[str, dict[str, jax.Array]]:
-        """Both sets, on the devices."""
-        return {
-            name: self.layout.put({"image": each.images[:], "label": each.labels[:]})
-            for name, each in self._sets.items()
-        }
-
-    @functools.cached_property
-    def _batches(self) -> dict[str, tuple[jax.Array, jax.Array]]:
-        """The batches of an evaluation, on the devices."""
-        return {name: self.layout.put(each) for name, each in self._evaluated.items()}
 
     def record(self) -> weights.Record:
         """What this run's weights are of."""
@@ -289,7 +257,7 @@ class Program:
     def run(
         self, train_state: state.TrainState, sums: Sums, done: int, count: int, scale: float = 1.0
     ) -> tuple[state.TrainState, Sums]:
-        """Runs ``count`` steps in one dispatch; they lie within one epoch, and on one side of :attr:`frozen_until`.
+        """Runs ``count`` steps; they lie within one epoch, and on one side of :attr:`frozen_until`.
 
         ``train_state`` is donated.
 
@@ -300,19 +268,9 @@ class Program:
           count: steps now.
           scale: of the learning rate, beside its schedule: what plateaus have made of it.
         """
-        epoch, first = divmod(done, self.steps_per_epoch)
-        permutation = self.layout.put(pipeline.permutation(train_state.rng, epoch, len(self._data["train"]["label"])))
         sizes = self.config.task.sizes or (0,)
-        return self._run_compiled[done < self.frozen_until, sizes[epoch % len(sizes)]](
-            train_state,
-            sums,
-            self._data["train"],
-            permutation,
-            jnp.int32(epoch),
-            jnp.int32(first),
-            jnp.int32(count),
-            jnp.float32(scale),
-        )
+        kind = (done < self.frozen_until, sizes[done // self.steps_per_epoch % len(sizes)])
+        return self.feed.run(kind, train_state, sums, done, count, scale)
 
     def batch(
         self, rng: jax.Array, arrays: dict[str, jax.Array], permutation: jax.Array, epoch: jax.Array, number: jax.Array
@@ -345,12 +303,12 @@ class Program:
         """
         epoch = train_state.step // self.steps_per_epoch
         batch = self._augmented(train_state.rng, epoch, batch)
-        return self._learn(train_state, batch, scale, frozen, size)
+        return self.learn(train_state, batch, scale, frozen, size)
 
     def _augmented(self, rng: jax.Array, epoch: jax.Array, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         return self.task.preprocess(batch, pipeline.example_keys(rng, epoch, batch["index"]), train=True)
 
-    def _learn(
+    def learn(
         self,
         train_state: state.TrainState,
         batch: dict[str, jax.Array],
@@ -358,7 +316,7 @@ class Program:
         frozen: bool,
         size: int,
     ) -> tuple[state.TrainState, Sums]:
-        """One step on a preprocessed batch."""
+        """One step on a preprocessed batch, see :meth:`step`."""
         settings, pieces = self.config.optimizer, self.config.execution.accumulate
         if size:
             shape = (batch["image"].shape[0], size, size, batch["image"].shape[-1])
@@ -381,8 +339,14 @@ class Program:
 
     def evaluate(self, train_state: state.TrainState, name: str) -> dict[str, float]:
         """The metric over a whole set, ``"train"`` or ``"test"``, unaugmented, in evaluation mode, every example once."""
-        sums = self._evaluate_compiled(train_state.variables, self._data[name], *self._batches[name])
-        return self.task.compute(self.fetch(sums))
+        return self.task.compute(self.fetch(self.feed.evaluate(train_state.variables, name)))
+
+    def score(self, variables: Any, batch: dict[str, jax.Array]) -> Sums:
+        """The metric's sums over a batch of a set, in evaluation mode; of this device's share, if the mapping is explicit."""
+        _, (sums, _) = self.task.loss(
+            self.model, variables, self.task.preprocess(batch, None, train=False), {}, train=False
+        )
+        return sums
 
     def scale(self, history: list[dict[str, Any]]) -> float:
         """Of the learning rate, after evaluations with these metrics: the schedule's factor for every plateau."""
@@ -454,44 +418,31 @@ class Program:
                     "or pyramid pooling takes several"
                 )
 
-    def _run(
-        self,
-        train_state: state.TrainState,
-        sums: Sums,
-        arrays: dict[str, jax.Array],
-        permutation: jax.Array,
-        epoch: jax.Array,
-        first: jax.Array,
-        count: jax.Array,
-        scale: jax.Array,
-        *,
-        frozen: bool = False,
-        size: int = 0,
-    ) -> tuple[state.TrainState, Sums]:
-        def one(number: jax.Array, carry: tuple[state.TrainState, Sums]) -> tuple[state.TrainState, Sums]:
-            train_state, sums = carry
-            batch = self.batch(train_state.rng, arrays, permutation, epoch, first + number)
-            train_state, new = self._learn(train_state, batch, scale, frozen, size)
-            return train_state, self.task.merge(sums, new)
-
-        return lax.fori_loop(0, count, one, (train_state, sums))
-
-    def _evaluate(self, variables: Any, arrays: dict[str, jax.Array], indices: jax.Array, masks: jax.Array) -> Sums:
-        def one(sums: Sums, these: tuple[jax.Array, jax.Array]) -> tuple[Sums, None]:
-            index, mask = (self.layout.split(each) for each in these)
-            batch = self.task.preprocess({**pipeline.take(arrays, index), "mask": mask}, None, train=False)
-            _, (new, _) = self.task.loss(self.model, variables, batch, {}, train=False)
-            return self.task.merge(sums, new), None
-
-        sums, _ = lax.scan(one, self.task.init(), (indices, masks))
-        return lax.psum(sums, self.layout.axis) if self.layout.axis else sums
-
 
 def conv_form(choice: str, layout: parallel.Layout, say: Callable[[str], None]) -> str:
     """The form of convolutions that is fastest here, see `cnnjax.nn.conv`."""
     if choice not in CPU_CONVOLUTIONS:
         raise errors.unknown("execution.cpu_convolution", choice, CPU_CONVOLUTIONS)
     return onednn.form(say) if choice == "auto" and layout.runs_on_one_cpu else "canonical"
+
+
+def _loaded(config: configs.ConfigDict, sets: Mapping[str, data.Arrays] | None) -> dict[str, data.Arrays]:
+    """Both sets as the configuration wants them; ``None``: those of its names."""
+    asked = config.dataset
+    names = ("train", "test")
+    found = dict(sets or {each: data.load(asked.name, asked[each], config.execution.data_dir) for each in names})
+    if asked.classes:
+        found = {name: each.only(asked.classes) for name, each in found.items()}
+    if asked.side:
+        found = {name: each.resized(asked.side) for name, each in found.items()}
+    if several := [each.split for each in found.values() if each.labels.ndim > 1]:
+        raise errors.UserError(
+            f"images of {asked.name} {several[0]} may be of several classes, and a network is trained to tell one; "
+            "`cnnjax evaluate` takes such sets"
+        )
+    if asked.wrong_labels:
+        found["train"] = found["train"].mislabelled(asked.wrong_labels)
+    return found
 
 
 def _digest(tree: Any) -> str:

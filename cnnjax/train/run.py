@@ -25,6 +25,7 @@ EXACT = (
     "device_count",
     "processes",
     "shard_optimizer",
+    "stream",
     "cores",
     "parallel",
     "steps_per_dispatch",
@@ -35,7 +36,7 @@ EXACT = (
 )
 """What must be the same for a resumed run to be bit-identical to an uninterrupted one."""
 
-_LATER = {"processes": 1, "shard_optimizer": False}
+_LATER = {"processes": 1, "shard_optimizer": False, "stream": False}
 """What was not recorded at first, and what it was then."""
 
 _RECORD = {"config": dict, "hash": str, "environment": dict}

@@ -33,14 +33,14 @@ def program(recipe: configs.ConfigDict, mapping: str, group: int) -> Program:
 
 def collectives(program: Program) -> dict[str, int]:
     """Kind → how many are in the compiled step."""
-    rest = (program._data["train"], jnp.arange(1437), *(jnp.int32(0),) * 3, jnp.float32(1))
+    rest = (program.feed.arrays["train"], jnp.arange(1437), *(jnp.int32(0),) * 3, jnp.float32(1))
     if program.layout.mapping == "jit":
         state = program.layout.abstract(program.abstract)
         sums = program.layout.abstract(jax.eval_shape(program.task.init))
-        text = program._run_compiled[False, 0].lower(state, sums, *rest).compile().as_text()
+        text = program.feed.compiled[False, 0].lower(state, sums, *rest).compile().as_text()
     else:
         mapped = jax.pmap(
-            lambda _, *arguments: program._run(*arguments),
+            lambda _, *arguments: program.feed.steps(*arguments),
             parallel.AXIS,
             in_axes=(0, *(None,) * 8),
             out_axes=None,

@@ -62,8 +62,8 @@ def test_evaluation_and_weights_are_of_the_average(
     folder = RunFolder(tmp_path / "run")
     status = loop.train(averaging, averaging.config, folder, lambda line: None)
     model, variables = interop.load(folder.path)
-    images = (averaging._data["test"]["image"] - averaging.task.mean) / averaging.task.scale
-    wrong = model.apply(variables, jnp.asarray(images))[0].argmax(-1) != averaging._data["test"]["label"]
+    images = (averaging.feed.arrays["test"]["image"] - averaging.task.mean) / averaging.task.scale
+    wrong = model.apply(variables, jnp.asarray(images))[0].argmax(-1) != averaging.feed.arrays["test"]["label"]
     assert status["summary"]["test/error"] == pytest.approx(float(wrong.mean()))
 
 
@@ -192,7 +192,11 @@ def test_an_epoch_a_size(recipe: configs.ConfigDict) -> None:
         np.testing.assert_allclose(leaf, expected[name], rtol=1e-4, atol=1e-5)
     first = program.steps_per_epoch
     batch = program.batch(
-        state.rng, program._data["train"], jnp.arange(len(program._data["train"]["label"])), jnp.int32(1), jnp.int32(0)
+        state.rng,
+        program.feed.arrays["train"],
+        jnp.arange(len(program.feed.arrays["train"]["label"])),
+        jnp.int32(1),
+        jnp.int32(0),
     )
     shapes = []
     record = program.task.__class__.loss

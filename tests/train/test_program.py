@@ -67,9 +67,9 @@ def test_state_is_donated(program: Program) -> None:
 
 
 def lowered(program: Program, state: Any, sums: Any) -> Any:
-    data = program._data["train"]
+    data = program.feed.arrays["train"]
     numbers = (*(jax.numpy.int32(0),) * 3, jax.numpy.float32(1))
-    return program._run_compiled[False, 0].lower(state, sums, data, jax.numpy.arange(len(data["label"])), *numbers)
+    return program.feed.compiled[False, 0].lower(state, sums, data, jax.numpy.arange(len(data["label"])), *numbers)
 
 
 def test_the_program_does_not_grow_with_depth(recipe: configs.ConfigDict) -> None:
@@ -111,7 +111,7 @@ def test_a_step_on_a_batch_that_is_fed_is_that_on_the_resident_set(program: Prog
     done = program.steps_per_epoch + first
     begun = program.init(0).replace(step=jax.numpy.int32(done))
     resident, sums = program.run(jax.tree.map(jax.numpy.copy, begun), program.zero(), done, 1)
-    arrays = {name: np.asarray(each) for name, each in program._data["train"].items()}
+    arrays = {name: np.asarray(each) for name, each in program.feed.arrays["train"].items()}
     order = pipeline.permutation(begun.rng, epoch, len(arrays["label"]))
     index = np.asarray(pipeline.batch_indices(order, first, program.config.batch_size))
     fed, new = program.layout.compile_step(program.step)(begun, pipeline.take(arrays, index), np.float32(1))

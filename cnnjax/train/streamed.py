@@ -1,0 +1,179 @@
+"""Training from sets that do not fit on a device: batches are read on the host, and sent while the step before is computed."""
+
+import concurrent.futures
+import functools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import ml_collections
+import numpy as np
+from jax import lax
+
+from cnnjax import config as configs
+from cnnjax import errors
+from cnnjax.data import crops, records, sets, stream
+
+if TYPE_CHECKING:
+    from cnnjax.train import state
+    from cnnjax.train.program import Program
+
+SAMPLE = 10_000
+"""Training images that means, deviations and colours are computed from; all, where there are no more."""
+
+_WHOLE = ("classes", "wrong_labels")
+"""Settings that depend on the labels of a whole set."""
+DONE = {"task.crop": 0, "task.jitter": (), "task.area": (), "task.aspect": (), "task.mean": "channel"}
+"""What is left for the device where the host crops."""
+
+Kind = tuple[bool, int]
+Sums = dict[str, jax.Array]
+
+
+class Streams:
+    """A recipe's sets, as they are streamed.
+
+    Images of one shape are sent as they are, and the device crops them: what it computes is what it computes of a set that it
+    holds. Images of different sizes are cropped on the host, by the same rules (`cnnjax.data.crops`), before colours are
+    changed, and a mean is that of a channel.
+
+    Attributes:
+      examples: ``"train"`` and ``"test"``.
+      train: a sample of the training images as evaluation sees them, see :data:`SAMPLE`.
+      task: the settings that are left for the device.
+
+    Raises:
+      UserError: see `cnnjax.data.stream.Examples`; or settings ask for what wants a whole set.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict):
+        asked, self.task = config.dataset, config.task
+        if odd := [name for name in _WHOLE if asked[name]]:
+            raise errors.UserError(
+                f"dataset.{odd[0]} is for sets that the devices hold: it wants execution.stream = False, or its default"
+            )
+        crop = crop_of(config.task) if _mixed(asked.name, config.execution.data_dir) else None
+        if crop:
+            if config.task.contrast or config.task.whiten:
+                raise errors.UserError("task.contrast and task.whiten are of whole images: they want no task.crop")
+            self.task = configs.override(config, DONE).task
+        self.examples = {
+            name: stream.Examples(asked.name, asked[name], crop, asked.side, data_dir=config.execution.data_dir)
+            for name in ("train", "test")
+        }
+        if several := [each.records.split for each in self.examples.values() if each.records.several]:
+            raise errors.UserError(
+                f"images of {asked.name} {several[0]} may be of several classes, and a network is trained to tell one"
+            )
+        self.train = self.examples["train"].sample(SAMPLE)
+
+
+def crop_of(task: Any) -> crops.Crop:
+    """How images of any size become squares under a recipe's ``task`` settings.
+
+    Raises:
+      UserError: it has no ``task.crop``, or the settings contradict each other.
+    """
+    if not task.crop:
+        raise errors.UserError("images of different sizes want a task.crop, the side of what the network sees")
+    return crops.Crop(task.crop, sum(task.jitter) // 2 or task.crop, task.jitter, task.area, task.aspect)
+
+
+def _mixed(name: str, data_dir: str | None) -> bool:
+    """Whether the images of a set are of different sizes."""
+    found = sets.require(name, data_dir)
+    return None in records.Records(found, next(iter(found.shards))).shape
+
+
+class Streamed:
+    """Feeds a program from streams: a step is a dispatch.
+
+    Batch after batch is read ahead by `cnnjax.data.stream.Reader`, and put on the devices while these compute, at most one
+    step ahead of them.
+
+    Args:
+      program: whose steps are run.
+      streams: its sets.
+      say: takes one line for the user, for each image that is damaged.
+
+    Attributes:
+      waited_s: seconds that the devices had nothing to do because no batch was there, so far.
+    """
+
+    def __init__(self, program: "Program", streams: Streams, say: Callable[[str], None]):
+        self._program, self._say, self._examples = program, say, streams.examples
+        self._share = stream.Share(jax.process_index(), jax.process_count())
+        self._share.rows(program.config.batch_size)
+        self._share.rows(program.config.evaluation.batch_size)
+        if program.config.execution.readers < 0:
+            raise errors.UserError(f"execution.readers is at least 0, not {program.config.execution.readers}")
+        self.waited_s = 0.0
+        self._reader: stream.Reader | None = None
+        self._next = (0, 0)  # seed, step
+        self._watch = concurrent.futures.ThreadPoolExecutor(1, "when a step has ended")
+        self._steps = {
+            (frozen, size): program.layout.compile_step(
+                functools.partial(program.step, frozen=frozen, size=size), program.abstract
+            )
+            for frozen in (False, True)
+            for size in program.config.task.sizes or (0,)
+        }
+        self._merge = program.layout.compile(program.task.merge)
+        self._score = program.layout.compile_step(self._summed)
+
+    def run(
+        self, kind: Kind, train_state: "state.TrainState", sums: Sums, done: int, count: int, scale: float
+    ) -> tuple["state.TrainState", Sums]:
+        """See `cnnjax.train.program.Program.run`."""
+        layout, number = self._program.layout, np.float32(scale)
+        reader = self._opened(int(self._program.fetch(jax.random.key_data(train_state.rng))[-1]), done)
+        before: concurrent.futures.Future[float] | None = None
+        for _ in range(count):
+            batch = layout.place(next(reader))
+            begun = time.perf_counter()
+            train_state, new = layout.joined(self._steps[kind](train_state, batch, number))
+            sums = self._merge(sums, new)
+            if before:
+                self.waited_s += max(0.0, begun - before.result())
+            before = self._watch.submit(_ended, sums)
+        self._next = (self._next[0], done + count)
+        return train_state, sums
+
+    def evaluate(self, variables: Any, name: str) -> Sums:
+        """The metric's sums over a set, read once; damaged images are left out."""
+        layout, settings = self._program.layout, self._program.config
+        batches = stream.Evaluation(self._examples[name], settings.evaluation.batch_size, self._share)
+        sums = self._program.zero()
+        with stream.Reader(batches, 0, len(batches), settings.execution.readers, self._say) as reader:
+            for batch in reader:
+                before = sums
+                sums = layout.joined(self._score(variables, layout.place(batch), sums))
+                jax.block_until_ready(before)
+        return sums
+
+    def close(self) -> None:
+        """Ends what reads ahead."""
+        if self._reader:
+            self._reader.close()
+        self._reader = None
+
+    def _opened(self, seed: int, step: int) -> stream.Reader:
+        """Reads the batches of a run from a step on."""
+        if not self._reader or self._next != (seed, step):
+            self.close()
+            settings = self._program.config
+            batches = stream.Training(self._examples["train"], settings.batch_size, seed, self._share)
+            self._reader = stream.Reader(batches, step, self._program.steps, settings.execution.readers, self._say)
+            self._next = (seed, step)
+        return self._reader
+
+    def _summed(self, variables: Any, batch: dict[str, jax.Array], sums: Sums) -> Sums:
+        new, axis = self._program.score(variables, batch), self._program.layout.axis
+        return self._program.task.merge(sums, lax.psum(new, axis) if axis else new)
+
+
+def _ended(sums: Sums) -> float:
+    """When a step has ended."""
+    jax.block_until_ready(sums)
+    return time.perf_counter()
