@@ -24,6 +24,10 @@ from cnnjax.data.records import Records
 from cnnjax.errors import UserError
 
 
+class MixedError(UserError):
+    """The images of a set differ in shape."""
+
+
 @dataclass(frozen=True, eq=False)
 class Arrays:
     """One split (or slice of one) of a set whose images have one shape.
@@ -144,8 +148,9 @@ def load(name: str, split: str, data_dir: str | os.PathLike | None = None) -> Ar
       data_dir: default: `cnnjax.data.default_data_dir`.
 
     Raises:
-      UserError: the set is not prepared, the split does not exist or is empty, the images differ in shape or are not
-        uint8, the labels are no classes, or the cache cannot be written.
+      MixedError: the images differ in shape.
+      UserError: the set is not prepared, the split does not exist or is empty, the images are not uint8, the labels are no
+        classes, or the cache cannot be written.
     """
     found = sets.require(name, data_dir)
     parts = []
@@ -250,9 +255,9 @@ def _make_cache(found: Prepared, base: str) -> _Cached:
                     header_data = {"descr": "|u1", "fortran_order": False, "shape": (len(examples), *shape)}
                     np.lib.format.write_array_header_1_0(file, header_data)
                 if image.shape != shape:
-                    raise UserError(
+                    raise MixedError(
                         f"data set {found.name!r} does not fit the in-memory form: its images differ in shape, e.g. "
-                        f"{shape} and {image.shape}"
+                        f"{shape} and {image.shape}; execution.stream = True with a task.crop trains on them"
                     )
                 # Written, not mapped: a full disk is an OSError here and would be a SIGBUS there.
                 file.write(image.tobytes())

@@ -8,6 +8,7 @@ batches that it gives when it lives on the device. Mirroring and colours are lef
 import concurrent.futures
 import functools
 import hashlib
+import math
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grain
 import jax
@@ -148,6 +149,21 @@ class Examples:
           UserError: more are damaged than are skipped, or all.
         """
         count = min(most, len(self))
+        found = self.read(np.arange(count) * len(self) // count)
+        damaged = [each for each in found if isinstance(each, int)]
+        if len(damaged) > min(self.most_damaged, count - 1):
+            raise self.too_many(damaged[0])
+        images, labels = zip(*(each for each in found if not isinstance(each, int)), strict=True)
+        batch = _arrays(images, labels)
+        return self._described(batch["image"], batch["label"])
+
+    def as_arrays(self) -> arrays.Arrays:
+        """All examples as evaluation sees them: images are read whenever they are asked for, see :class:`Images`."""
+        labels = [label for _, label in map(self.records.__getitem__, range(len(self)))]
+        return self._described(Images(self), np.array(labels, bool if self.records.several else np.int32))
+
+    def read(self, index: np.ndarray) -> list[tuple[np.ndarray, Label] | int]:
+        """Examples as evaluation sees them; in place of one that is damaged its number."""
 
         def load(index: int) -> tuple[np.ndarray, Label] | int:
             try:
@@ -156,16 +172,13 @@ class Examples:
                 return index
 
         with concurrent.futures.ThreadPoolExecutor(len(machine.cores())) as pool:
-            found = list(pool.map(load, [len(self) * number // count for number in range(count)]))
-        damaged = [each for each in found if isinstance(each, int)]
-        if len(damaged) > min(self.most_damaged, count - 1):
-            raise self.too_many(damaged[0])
-        images, labels = zip(*(each for each in found if not isinstance(each, int)), strict=True)
-        batch = _arrays(images, labels)
+            return list(pool.map(load, index.tolist()))
+
+    def _described(self, images: Any, labels: np.ndarray) -> arrays.Arrays:
         records = self.records
         return arrays.Arrays(
-            images=batch["image"],
-            labels=batch["label"],
+            images=images,
+            labels=labels,
             num_classes=records.num_classes,
             class_names=tuple(records.class_names),
             name=records.name,
@@ -190,6 +203,56 @@ class Examples:
             f"more than {self.most_damaged} images of {self.records.name} {self.records.split} are damaged, one of them is "
             f"{self.damage(index)}"
         )
+
+
+class Images:
+    """The images of a split like an array uint8 [N, H, W, C] that is read where it is indexed.
+
+    ``images[index]`` is an array, for a slice or integers. ``images[..., ::-1]`` is read when it is indexed again. An image
+    that is damaged is black.
+
+    Args:
+      examples: of the split.
+      channels: which of them, in order.
+
+    Attributes:
+      shape, ndim, dtype, size: of all.
+      damaged: the numbers of those found damaged so far.
+
+    Raises:
+      UserError: more images are damaged than are skipped.
+    """
+
+    dtype, ndim = np.dtype(np.uint8), 4
+
+    def __init__(self, examples: Examples, channels: slice = slice(None)):
+        self._examples, self._channels = examples, channels
+        self.shape = (len(examples), *examples.shape)
+        self.size = math.prod(self.shape)
+        self.damaged: set[int] = set()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, tuple):
+            everything, channels = index
+            assert everything is Ellipsis
+            return Images(self._examples, channels)
+        numbers = np.arange(len(self))[index]
+        images = np.zeros((numbers.size, *self.shape[1:]), np.uint8)
+        for place, found in enumerate(self._examples.read(numbers.ravel())):
+            if isinstance(found, int):
+                self.damaged.add(found)
+            else:
+                images[place] = found[0][..., self._channels]
+        if len(self.damaged) > self._examples.most_damaged:
+            raise self._examples.too_many(min(self.damaged))
+        return images.reshape(*numbers.shape, *self.shape[1:])
+
+    def damage(self) -> list[str]:
+        """Which images were found damaged and how, for messages."""
+        return [self._examples.damage(each) for each in sorted(self.damaged)]
 
 
 class Training:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from cnnjax import errors
+from cnnjax.data import stream
 from cnnjax.evaluate import convolutional, protocols, views
 from cnnjax.evaluate.measure import Measure
 from cnnjax.evaluate.scores import scores, together
@@ -93,19 +94,22 @@ def evaluate(
             each.append(scores(shown, groups, average, batch))
         except errors.UserError as error:
             raise errors.UserError(f"{subject.path} by the protocol {protocol}: {error}") from error
-    mean = together(each, average)
+    mean, labels = together(each, average), np.asarray(first.labels)
+    if isinstance(first.images, stream.Images) and first.images.damaged:
+        notes += [f"left out: {line}" for line in first.images.damage()]
+        mean, labels = (np.delete(values, sorted(first.images.damaged), 0) for values in (mean, labels))
     how = {
         "protocol": protocol,
         **({"sides": ",".join(map(str, sides))} if sides else {}),
         "set": first.name,
         "split": first.split,
-        "examples": len(first.labels),
+        "examples": len(labels),
         "views": counts[0] if len({*counts}) == 1 else "/".join(map(str, counts)),
         "average": average,
         "networks": len(subjects),
         **_weights(subjects),
     }
-    return Evaluation(how, special.log_softmax(mean, 1), np.asarray(first.labels), tuple(dict.fromkeys(notes)))
+    return Evaluation(how, special.log_softmax(mean, 1), labels, tuple(dict.fromkeys(notes)))
 
 
 def indices(file: pathlib.Path, count: int) -> np.ndarray:

@@ -35,13 +35,12 @@ def scores(subject: Subject, groups: Sequence[Sequence[View]], average: str, bat
     size = min(batch, count)
     nothing = np.full((size, subject.classes), -np.inf if average == "softmax" else 0.0, np.float32)
     put = subject.layout.put
-    images, weights, nothing = put(examples.images[:]), put(subject.variables), put(nothing)
-    indices = pipeline.padded_batches(count, size)[0]
+    weights, nothing = put(subject.variables), put(nothing)
     programs: dict[tuple[int, int], Any] = {}
-    means = []
-    for views in groups:
-        totals = []
-        for index in indices:
+    totals: list[list[jax.Array]] = [[] for _ in groups]
+    for index in pipeline.padded_batches(count, size)[0]:
+        images = put(examples.images[index])
+        for views, found in zip(groups, totals, strict=True):
             total = nothing
             for view in views:
                 if view.size not in programs:
@@ -49,9 +48,11 @@ def scores(subject: Subject, groups: Sequence[Sequence[View]], average: str, bat
                     programs[view.size] = subject.layout.compile(one)
                 zoom = [float(new) / old for new, old in zip(view.resized, examples.images.shape[1:3], strict=True)]
                 where = np.array([zoom, [float(edge) for edge in view.start]], np.float32)
-                total = programs[view.size](weights, images, index, where, np.bool_(view.flip), total)
-            totals.append(total)
-        whole = np.concatenate(jax.device_get(totals))[:count].astype(np.float64)
+                total = programs[view.size](weights, images, where, np.bool_(view.flip), total)
+            found.append(total)
+    means = []
+    for views, found in zip(groups, totals, strict=True):
+        whole = np.concatenate(jax.device_get(found))[:count].astype(np.float64)
         means.append(whole - np.log(len(views)) if average == "softmax" else whole / len(views))
     return together(means, average)
 
@@ -68,14 +69,13 @@ def _add(
     average: str,
     variables: Any,
     images: jax.Array,
-    index: jax.Array,
     where: jax.Array,
     flip: jax.Array,
     total: jax.Array,
 ) -> jax.Array:
     """``total`` and what the network says of one view of a batch."""
     zoom, start = where
-    batch = subject.normalise(images[index])
+    batch = subject.normalise(images)
     seen = jax.vmap(lambda image: augment.window(image, zoom, start, size))(batch)
     seen = jnp.where(flip, seen[:, :, ::-1], seen)
     logits = subject.model.apply(variables, seen)[0].astype(jnp.float32)

@@ -14,12 +14,12 @@ import numpy as np
 
 from cnnjax import config as configs
 from cnnjax import data, errors
-from cnnjax.data import pipeline
+from cnnjax.data import crops, pipeline, stream
 from cnnjax.data.picture import Picture
 from cnnjax.evaluate.views import Sight
 from cnnjax.interop import weights
 from cnnjax.tasks.classification import Classification
-from cnnjax.train import checkpoint, parallel, pixels, program
+from cnnjax.train import checkpoint, parallel, pixels, program, streamed
 from cnnjax.train.run import RunFolder
 
 
@@ -198,20 +198,28 @@ def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str
     if name not in ("", settings.name) and not split:
         raise errors.UserError(f"--set {name} is not the run's own ({settings.name}): --split says which part of it")
 
-    def load(split: str) -> data.Arrays:
-        found = data.load(settings.name, split, config.execution.data_dir)
-        found = found.only(settings.classes) if settings.classes else found
-        return found.resized(settings.side) if settings.side else found
+    own, seen = name in ("", settings.name), made.record().picture
 
-    own = name in ("", settings.name)
-    examples = load(split or settings.test) if own else data.load(name, split, config.execution.data_dir)
+    def load(split: str) -> tuple[Classification, data.Arrays]:
+        if config.execution.stream and streamed.mixed(settings.name, config.execution.data_dir):
+            return _task(folder.path, seen, _squares(settings.name, split, config.execution.data_dir, seen))
+        if config.execution.stream:
+            found = stream.Examples(settings.name, split, None, settings.side, data_dir=config.execution.data_dir)
+            return made.task, found.as_arrays()
+        whole = data.load(settings.name, split, config.execution.data_dir)
+        whole = whole.only(settings.classes) if settings.classes else whole
+        return made.task, whole.resized(settings.side) if settings.side else whole
+
+    if own:
+        task, examples = load(split or settings.test)
+    else:
+        task, examples = made.task, _loaded(name, split, config.execution.data_dir, seen)
     _check(folder.path, made.task.shape[-1], made.classes, len(made.classes), examples)
-    task = made.task
     if not own:
-        task, examples = _task(folder.path, made.record().picture, examples)
+        task, examples = _task(folder.path, seen, examples)
 
     def train() -> tuple[Classification, data.Arrays]:
-        return made.task, load(settings.train)
+        return load(settings.train)
 
     trained = (train, config.batch_size, config.optimizer.average)
     return Subject(folder.path, made.model, {}, task, made.classes, examples, made.layout, *trained), made
@@ -219,13 +227,26 @@ def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str
 
 def _of_file(path: pathlib.Path, name: str, split: str) -> Subject:
     record, variables = weights.read(path)
-    examples, model = data.load(name, split), record.create()
+    examples, model = _loaded(name, split, None, record.picture), record.create()
     _check(path, record.input_shape[-1], record.classes, model.num_classes, examples)
     task, examples = _task(path, record.picture, examples)
     layout = parallel.layout("jit", 1)
     form = program.conv_form("auto", layout, lambda line: None)
     placed = model.clone(conv_form=form) if hasattr(model, "conv_form") else model
     return Subject(path, placed, variables, task, record.classes, examples, layout, averaged=record.averaged)
+
+
+def _loaded(name: str, split: str, data_dir: str | None, picture: Picture) -> data.Arrays:
+    """A set; where its images are of different sizes, :func:`_squares` of them."""
+    try:
+        return data.load(name, split, data_dir)
+    except data.MixedError:
+        return _squares(name, split, data_dir, picture)
+
+
+def _squares(name: str, split: str, data_dir: str | None, picture: Picture) -> data.Arrays:
+    """The middle squares of images, with the side that a network wants before its crop, read as they are needed."""
+    return stream.Examples(name, split, crops.Crop(picture.resize, picture.resize), data_dir=data_dir).as_arrays()
 
 
 def _task(path: pathlib.Path, picture: Picture, examples: data.Arrays) -> tuple[Classification, data.Arrays]:

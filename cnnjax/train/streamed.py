@@ -53,7 +53,7 @@ class Streams:
             raise errors.UserError(
                 f"dataset.{odd[0]} is for sets that the devices hold: it wants execution.stream = False, or its default"
             )
-        crop = crop_of(config.task) if _mixed(asked.name, config.execution.data_dir) else None
+        crop = crop_of(config.task) if mixed(asked.name, config.execution.data_dir) else None
         if crop:
             if config.task.contrast or config.task.whiten:
                 raise errors.UserError("task.contrast and task.whiten are of whole images: they want no task.crop")
@@ -80,7 +80,7 @@ def crop_of(task: Any) -> crops.Crop:
     return crops.Crop(task.crop, sum(task.jitter) // 2 or task.crop, task.jitter, task.area, task.aspect)
 
 
-def _mixed(name: str, data_dir: str | None) -> bool:
+def mixed(name: str, data_dir: str | None) -> bool:
     """Whether the images of a set are of different sizes."""
     found = sets.require(name, data_dir)
     return None in records.Records(found, next(iter(found.shards))).shape

@@ -197,7 +197,7 @@ def test_every_arm_makes_a_step(path, known, tmp_path, monkeypatch):
             assert float(sums["count"]) == config.batch_size
             assert not all(map(np.array_equal, jax.tree.leaves(before), jax.tree.leaves(after.params)))
         else:
-            examples = program._data["train"]
+            examples = program.feed.arrays["train"]
             order = jax.ShapeDtypeStruct(examples["label"].shape, "int32")
             step = functools.partial(program._run, size=(config.task.sizes or (0,))[0])
             sums = jax.eval_shape(program.task.init)

@@ -135,9 +135,10 @@ def test_two_processes_train_what_one_does(start: Start, tmp_path: pathlib.Path)
 @pytest.mark.slow
 @pytest.mark.parametrize("mapping", ["jit", "pmap"])
 def test_eight_devices_of_any_number_of_processes(mapping: str, start: Start, tmp_path: pathlib.Path) -> None:
+    """Four of them read streams, each its own part of a batch."""
     folders = {count: RunFolder(tmp_path / str(count)) for count in (1, 2, 4)}
     for count, folder in folders.items():
-        done = ended(start(count, 8 // count, folder, execution__parallel=mapping))
+        done = ended(start(count, 8 // count, folder, execution__parallel=mapping, execution__stream=count == 4))
         assert [(status, problems) for status, _, problems in done] == [(0, "")] * count
     close(folders[2], folders[1])
     close(folders[4], folders[1])

@@ -233,6 +233,8 @@ def test_gradients_are_reduced_in_another_type_under_pmap_only(tiny) -> None:
 
 def test_wrong_labels_are_the_training_sets_alone(recipe: configs.ConfigDict) -> None:
     plain, noisy = (Program(configs.override(recipe, {"dataset.wrong_labels": share})) for share in (0.0, 0.25))
-    labels = {name: [np.asarray(each._data[name]["label"]) for each in (plain, noisy)] for name in ("train", "test")}
+    labels = {
+        name: [np.asarray(each.feed.arrays[name]["label"]) for each in (plain, noisy)] for name in ("train", "test")
+    }
     assert (labels["train"][0] != labels["train"][1]).mean() == pytest.approx(0.25, abs=1e-3)
     np.testing.assert_array_equal(*labels["test"])
