@@ -1,6 +1,6 @@
 """AlexNet on ILSVRC-2012, as in *ImageNet Classification with Deep Convolutional Neural Networks*, §5 (Krizhevsky et al. 2012).
 
-    cnnjax data prepare ilsvrc2012_256 --images ILSVRC2012/train --side 256 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/alexnet.py --run runs/alexnet
 
 The paper: SGD, batches of 128, momentum 0.9, weight decay 0.0005; learning rate 0.01, divided by 10 by hand when the
@@ -24,10 +24,6 @@ has not in five; rates fall as often as that happens, not three times; kernels d
 test time. Images are divided by one number, the standard deviation over all pixels, and the paper's are not: its Gaussians
 begin with smaller activations here (``--config.model.kernel_init=he`` does not depend on the images' scale). The paper's rate
 is inside of the momentum, ours outside, which differs for some steps after it has fallen.
-
-The set is 252 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
-some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation
-images.
 """
 
 import pathlib
@@ -57,7 +53,9 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
-            "dataset.name": "ilsvrc2012_256",
+            "dataset.name": "imagenet2012",
+            "dataset.test": "validation",
+            "dataset.side": 256,
             "duration": "90 epochs",
             "batch_size": 128,
             "task.pad": 0,
@@ -71,5 +69,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.patience": 5,
             "evaluation.every": "1 epochs",
             "evaluation.batch_size": 256,
+            "execution.stream": True,
         },
     )

@@ -1,6 +1,6 @@
 """BN-Inception on ILSVRC-2012, as in *Batch Normalization*, §4.2 (Ioffe & Szegedy 2015).
 
-    cnnjax data prepare ilsvrc2012_256 --images ILSVRC2012/train --side 256 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/bn_inception.py --run runs/bn_inception
 
 The paper: SGD with momentum, batches of 32. This is its BN-x30: learning rate 0.045, thirty times that of Inception without
@@ -25,10 +25,6 @@ proportion, which the paper does not try, 32 examples a group:
 
     --config.batch_size=256 --config.schedule.learning_rate=0.36 --config.duration='150 epochs' --config.model.bn_group=32 \
         --config.model.bn_momentum=0.9976
-
-The set is 252 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
-some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation
-images.
 """
 
 import pathlib
@@ -57,7 +53,9 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
-            "dataset.name": "ilsvrc2012_256",
+            "dataset.name": "imagenet2012",
+            "dataset.test": "validation",
+            "dataset.side": 256,
             "duration": "6000000 steps",
             "batch_size": 32,
             "task.pad": 0,
@@ -73,5 +71,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.factor": 0.96,
             "schedule.every": "1.333333 epochs",
             "evaluation.batch_size": 256,
+            "execution.stream": True,
         },
     )

@@ -1,6 +1,6 @@
 """GoogLeNet on ILSVRC-2012, as in *Going Deeper with Convolutions*, §5 and §6 (Szegedy et al. 2014).
 
-    cnnjax data prepare ilsvrc2012_256 --images ILSVRC2012/train --side 256 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/googlenet.py --run runs/googlenet
 
 The paper: asynchronous SGD, momentum 0.9; the learning rate falls by 4 % every eight epochs; Polyak averages of the weights
@@ -25,10 +25,6 @@ half; mirrored images; He's initialisation; one view, the middle, at test time. 
 which no one of them did:
 
     --config.batch_size=256 --config.schedule.learning_rate=0.012 --config.duration='774 epochs'
-
-The set is 252 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
-some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation
-images.
 """
 
 import pathlib
@@ -61,7 +57,9 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
-            "dataset.name": "ilsvrc2012_256",
+            "dataset.name": "imagenet2012",
+            "dataset.test": "validation",
+            "dataset.side": 256,
             "duration": "31000000 steps",
             "batch_size": 32,
             "task.pad": 0,
@@ -79,5 +77,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.factor": 0.96,
             "schedule.every": "8 epochs",
             "evaluation.batch_size": 256,
+            "execution.stream": True,
         },
     )

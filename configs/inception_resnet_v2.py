@@ -1,6 +1,6 @@
 """Inception-ResNet v2 on ILSVRC-2012, as in *Inception-v4, Inception-ResNet and the Impact of Residual Connections*.
 
-    cnnjax data prepare ilsvrc2012_342 --images ILSVRC2012/train --side 342 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/inception_resnet_v2.py --run runs/inception_resnet_v2
 
 The recipe is that of configs/inception_v4.py, where its sources and what is ours stand; the network is as printed (Szegedy,

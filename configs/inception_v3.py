@@ -1,6 +1,6 @@
 """Inception v3 on ILSVRC-2012, as in *Rethinking the Inception Architecture for Computer Vision*, §8 (Szegedy et al. 2015).
 
-    cnnjax data prepare ilsvrc2012_342 --images ILSVRC2012/train --side 342 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/inception_v3.py --run runs/inception_v3
 
 The paper (§8): batches of 32 on each of 50 replicas, 100 epochs; RMSProp, decay 0.9, epsilon 1.0; learning rate 0.045, times
@@ -28,10 +28,6 @@ A momentum of 0.9 beside RMSProp, statistics with a momentum of 0.9997 and an ep
 kernels, which Chollet 2016 says that v3 has; the auxiliary loss counts 0.3, as in Szegedy et al. 2014; the clipped norm is
 that of all gradients together; an average with a decay of 0.9999; parts of 8 % to 100 % of the area, 3/4 to 4/3 wide, as in
 Szegedy et al. 2014, mirrored at random, and the mean colour subtracted, of all of which this paper says nothing.
-
-The set is 450 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
-some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation
-images.
 """
 
 import pathlib
@@ -63,7 +59,9 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
-            "dataset.name": "ilsvrc2012_342",
+            "dataset.name": "imagenet2012",
+            "dataset.test": "validation",
+            "dataset.side": 342,
             "duration": "100 epochs",
             "batch_size": 32,
             "task.pad": 0,
@@ -84,5 +82,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.factor": 0.94,
             "schedule.every": "2 epochs",
             "evaluation.batch_size": 256,
+            "execution.stream": True,
         },
     )

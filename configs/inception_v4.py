@@ -1,6 +1,6 @@
 """Inception v4 on ILSVRC-2012, as in *Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning*.
 
-    cnnjax data prepare ilsvrc2012_342 --images ILSVRC2012/train --side 342 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/inception_v4.py --run runs/inception_v4
 
 The paper (Szegedy, Ioffe, Vanhoucke, Alemi 2016): 20 replicas; RMSProp, decay 0.9, epsilon 1.0; learning rate 0.045, times
@@ -20,10 +20,6 @@ together; 160 epochs; no clipping; smoothing of labels by 0.1 and weight decay 0
 beside RMSProp, statistics with a momentum of 0.9997 and an epsilon of 0.001, slim's; an average with a decay of 0.9999; no
 auxiliary classifier; parts of 8 % to 100 % of the area, 3/4 to 4/3 wide, as in Szegedy et al. 2014, mirrored at random; the
 mean colour is subtracted.
-
-The set is 450 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
-some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation
-images.
 """
 
 import pathlib

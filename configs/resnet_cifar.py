@@ -33,7 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "train": "train",
                 "test": "test",
                 "classes": (),  # (): all
-                "side": 0,  # pixels that images are resized to; 0: as they are
+                "side": 0,  # pixels that images are resized to, squares of streamed ones of any size; 0: as they are
                 "wrong_labels": 0.0,  # share of the training examples that are given another class
             },
             "task": {
@@ -114,7 +114,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "parallel": "jit",  # or pmap
                 "devices": 0,  # 0: all
                 "steps_per_dispatch": 50,
-                "stream": False,  # whether images are read from files as they are needed, or lie on every device
+                "stream": False,  # whether images are read from files as they are needed, or lie on every device, whole
                 "readers": 0,  # processes that read streams; 0: threads of this one
                 "accumulate": 1,  # pieces that a batch is computed in, one after the other; BN groups fit into a piece
                 # What is kept for the backward pass: all, convolutions (the rest is computed again), or blocks (inputs only).

@@ -1,6 +1,6 @@
 """ResNets and their plain twins on ILSVRC-2012, as in *Deep Residual Learning*, §3.4 and §4.1 (He et al. 2015).
 
-    cnnjax data prepare ilsvrc2012_480 --images ILSVRC2012/train --side 480 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/resnet_imagenet.py --config.model.name=resnet50 --run runs/resnet50
 
 The paper (§3.4): batches of 256; SGD, momentum 0.9, weight decay 0.0001; learning rate 0.1, divided by 10 when the error does
@@ -26,12 +26,8 @@ What came later, and is often taken for the paper's: falls at 30, 60 and 90 epoc
 
 Ours: the error is looked at once an epoch, and does not fall any more when it has not in five; batch normalisation over 32
 examples at once, of which the paper says nothing; the decay covers every parameter, as in configs/resnet_cifar.py; one view at
-test time, the middle of images with a side of 368, the mean of the scales. Pictures are cut to squares when they are prepared,
-and the paper's are not.
-
-The set is 886 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
-some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation
-images.
+test time, the middle of images with a shorter side of 368, the mean of the scales; the mean of a colour in place of that of a
+pixel, which means nothing of crops at random places and scales.
 """
 
 import pathlib
@@ -68,7 +64,8 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
-            "dataset.name": "ilsvrc2012_480",
+            "dataset.name": "imagenet2012",
+            "dataset.test": "validation",
             "duration": "600000 steps",
             "batch_size": 256,
             "task.pad": 0,
@@ -80,5 +77,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.patience": 5,
             "evaluation.every": "1 epochs",
             "evaluation.batch_size": 256,
+            "execution.stream": True,
         },
     )

@@ -1,6 +1,6 @@
 """SE-ResNets on ILSVRC-2012, as in *Squeeze-and-Excitation Networks* (Hu et al. 2017).
 
-    cnnjax data prepare ilsvrc2012_256 --images ILSVRC2012/train --side 256 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/senet.py --run runs/seresnet50
 
 The paper (§5.1): SGD in step on many devices, momentum 0.9, batches of 1,024; learning rate 0.6, divided by 10 every 30
@@ -34,10 +34,6 @@ top-5 error of an ensemble in the contest. On less memory the rate in proportion
 
 Ours: weight decay 0.0001 on every parameter, ResNet's, of which the paper says nothing; parts of 8 % to 100 % of the area, 3/4
 to 4/3 wide, as in the released settings; batch normalisation over 32 examples at once.
-
-The set is 252 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
-some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation
-images.
 """
 
 import pathlib
@@ -51,7 +47,9 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         config.load(pathlib.Path(__file__).with_name("resnet_imagenet.py")),
         {
-            "dataset.name": "ilsvrc2012_256",
+            "dataset.name": "imagenet2012",
+            "dataset.test": "validation",
+            "dataset.side": 256,
             "duration": "100 epochs",
             "batch_size": 1024,
             "task.mean": "channel",
@@ -65,5 +63,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.plateau": "",
             "schedule.every": "30 epochs",
             "evaluation.every": "5 epochs",
+            "execution.stream": True,
         },
     )

@@ -1,6 +1,6 @@
 """ZF-5 with a spatial pyramid on ILSVRC-2012, as in *Spatial Pyramid Pooling*, §3.1 (He et al. 2014).
 
-    cnnjax data prepare ilsvrc2012_256 --images ILSVRC2012/train --side 256 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/spp.py --run runs/spp
 
 The paper: learning rate 0.01, divided by 10 when the error does not fall any more, twice; shorter side 256, crops of 224×224
@@ -24,10 +24,6 @@ et al. 2012, whose practice the paper says that it follows; the error is looked 
 when it has not in five; rates fall as often as that happens, not twice; crops at every place; one view, the middle, at test
 time. Images are divided by one number, the standard deviation over all pixels, and the paper's are not: its Gaussians begin
 with smaller activations here (``--config.model.kernel_init=he`` does not depend on the images' scale).
-
-The set is 252 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
-some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation
-images.
 """
 
 import pathlib
@@ -51,7 +47,9 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
-            "dataset.name": "ilsvrc2012_256",
+            "dataset.name": "imagenet2012",
+            "dataset.test": "validation",
+            "dataset.side": 256,
             "duration": "70 epochs",
             "batch_size": 128,
             "task.pad": 0,
@@ -66,5 +64,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.patience": 5,
             "evaluation.every": "1 epochs",
             "evaluation.batch_size": 256,
+            "execution.stream": True,
         },
     )

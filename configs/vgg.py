@@ -1,6 +1,6 @@
 """VGG on ILSVRC-2012, as in *Very Deep Convolutional Networks*, §3.1 (Simonyan & Zisserman 2014).
 
-    cnnjax data prepare ilsvrc2012_256 --images ILSVRC2012/train --side 256 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/vgg.py --run runs/vgg11
     cnnjax train configs/vgg.py --config.model.name=vgg16 --run runs/vgg16 \
         --config.init.weights=runs/vgg11 --config.init.head='^conv(1_2|2_2|3_[34]|4_|5_)'
@@ -16,11 +16,10 @@ initialisation does without A; in one step:
 
     --config.model.name=vgg16 --config.model.kernel_init=glorot
 
-Then S = 384, from the network of S = 256 at a rate of 0.001; then S drawn from [256, 512], from that of S = 384 (set
-ilsvrc2012_480, whose 480 pixels are enlarged to 512):
+Then S = 384, from the network of S = 256 at a rate of 0.001; then S drawn from [256, 512], from that of S = 384:
 
-    --config.dataset.name=ilsvrc2012_480 --config.task.jitter='(384,384)' --config.schedule.learning_rate=0.001
-    --config.dataset.name=ilsvrc2012_480 --config.task.jitter='(256,512)' --config.schedule.learning_rate=0.001
+    --config.task.jitter='(384,384)' --config.schedule.learning_rate=0.001
+    --config.task.jitter='(256,512)' --config.schedule.learning_rate=0.001
 
 To expect (paper, Table 3, ILSVRC-2012 validation set, the whole image seen by convolutions, mirrored too; top-1 / top-5
 error): A 29.6 / 10.4 %, B 28.7 / 9.9 %, C 28.1 / 9.4 %, D 27.0 / 8.8 %, E 27.3 / 9.0 % with S = 256; D 25.6 / 8.1 % and E 25.5
@@ -34,10 +33,6 @@ Ours: accuracy is looked at once an epoch, and has stopped growing when the erro
 as that happens; of the jittered scales a rate of 0.001, which the paper gives for S = 384; kernels decay, biases do not; one
 view, the middle 224 pixels, at test time. Images are divided by one number, the standard deviation over all pixels, and the
 paper's are not: its Gaussians begin with smaller activations here, and whether A trains from them was not tried.
-
-The set is 252 GB (886 GB with 480 pixels), which every device holds whole: more than the memory of most.
-``--config.dataset.classes='(0,1,2)'`` takes some of its classes. A set is made from one folder, so 4 % of the training images
-are tested on, not the 50,000 validation images.
 """
 
 import pathlib
@@ -62,12 +57,14 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
-            "dataset.name": "ilsvrc2012_256",
+            "dataset.name": "imagenet2012",
+            "dataset.test": "validation",
             "duration": "370000 steps",
             "batch_size": 256,
             "task.pad": 0,
             "task.mean": "channel",
             "task.crop": 224,
+            "task.jitter": (256, 256),
             "task.colour": 0.1,
             "optimizer.weight_decay": 5e-4,
             "optimizer.decay_multipliers": (("kernel$", 1.0), ("(scale|bias)$", 0.0)),
@@ -77,5 +74,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.patience": 5,
             "evaluation.every": "1 epochs",
             "evaluation.batch_size": 256,
+            "execution.stream": True,
         },
     )

@@ -1,6 +1,6 @@
 """Xception on ILSVRC-2012, as in *Xception: Deep Learning with Depthwise Separable Convolutions*, §4 (Chollet 2016).
 
-    cnnjax data prepare ilsvrc2012_342 --images ILSVRC2012/train --side 342 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/xception.py --run runs/xception
 
 The paper: SGD, momentum 0.9; learning rate 0.045, times 0.94 every two epochs; Polyak averages of the weights are evaluated
@@ -25,10 +25,6 @@ that many would be, for 256, 0.006 in proportion:
 100 epochs; batch normalisation over 32 examples at once; an average with a decay of 0.9999; parts of 8 % to 100 % of the area,
 3/4 to 4/3 wide, as in Szegedy et al. 2014, mirrored at random; the mean colour is subtracted; the decay is of kernels; He's
 initialisation.
-
-The set is 450 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
-some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation
-images.
 """
 
 import pathlib
@@ -55,7 +51,9 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
-            "dataset.name": "ilsvrc2012_342",
+            "dataset.name": "imagenet2012",
+            "dataset.test": "validation",
+            "dataset.side": 342,
             "duration": "100 epochs",
             "batch_size": 256,
             "task.pad": 0,
@@ -71,5 +69,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.factor": 0.94,
             "schedule.every": "2 epochs",
             "evaluation.batch_size": 256,
+            "execution.stream": True,
         },
     )

@@ -1,6 +1,6 @@
 """ZFNet on ILSVRC-2012, as in *Visualizing and Understanding Convolutional Networks*, §3 (Zeiler & Fergus 2013).
 
-    cnnjax data prepare ilsvrc2012_256 --images ILSVRC2012/train --side 256 --split 4/0/96
+    cnnjax data prepare imagenet2012 --from FOLDER    # with the original archives
     cnnjax train configs/zfnet.py --run runs/zfnet
 
 The paper: SGD, batches of 128, momentum 0.9; learning rate 0.01, lowered by hand when the validation error stopped falling;
@@ -26,10 +26,6 @@ Ours: weight decay 0.0005 on kernels, AlexNet's, of which this paper says nothin
 not fallen in five epochs; crops at every place, and not at five; one view, the middle, at test time. Images are divided by one
 number, the standard deviation over all pixels, and the paper's lie in ±128: its Gaussians begin with smaller activations here
 (``--config.model.kernel_init=he`` does not depend on the images' scale), and its limit of 0.1 weighs more on the first layer.
-
-The set is 252 GB, which every device holds whole: more than the memory of most. ``--config.dataset.classes='(0,1,2)'`` takes
-some of its classes. A set is made from one folder, so 4 % of the training images are tested on, not the 50,000 validation
-images.
 """
 
 import pathlib
@@ -56,7 +52,9 @@ def get_config() -> ml_collections.ConfigDict:
     return config.override(
         recipe,
         {
-            "dataset.name": "ilsvrc2012_256",
+            "dataset.name": "imagenet2012",
+            "dataset.test": "validation",
+            "dataset.side": 256,
             "duration": "70 epochs",
             "batch_size": 128,
             "task.pad": 0,
@@ -70,5 +68,6 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.patience": 5,
             "evaluation.every": "1 epochs",
             "evaluation.batch_size": 256,
+            "execution.stream": True,
         },
     )

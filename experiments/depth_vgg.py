@@ -25,8 +25,7 @@ ARMS: dict[str, dict[str, object]] = {name.lower(): {"model.name": network} for 
 # The set whose images' shorter side is 480 pixels, as configs/vgg.py says.
 IMAGENET_SIZES = {"D-fixed": (384, 384), "D-jittered": (256, 512)}
 IMAGENET = ARMS | {
-    name.lower(): {"model.name": "vgg16", "dataset.name": "ilsvrc2012_480", "task.jitter": sizes}
-    for name, sizes in IMAGENET_SIZES.items()
+    name.lower(): {"model.name": "vgg16", "task.jitter": sizes} for name, sizes in IMAGENET_SIZES.items()
 }
 ROLES = {name: name.lower() for name in (*NETWORKS, *SIZES)}
 

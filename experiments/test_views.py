@@ -32,7 +32,7 @@ experiment = Experiment(
             config="../configs/vgg.py",
             arms={
                 "one-size": {},
-                "jittered": {"dataset.name": "ilsvrc2012_480", "task.jitter": (256, 512)},
+                "jittered": {"task.jitter": (256, 512)},
             },
             roles={"one-size": "one-size", "jittered": "jittered"},
             seeds=range(3),

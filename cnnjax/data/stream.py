@@ -72,7 +72,8 @@ class Examples:
       name: of a prepared set.
       split: TFDS's syntax, as in `cnnjax.data.load`.
       crop: how images become squares; ``None``: they are taken whole, and have one shape.
-      side: that whole images are resized to, see `cnnjax.data.Arrays.resized`; 0: as they are.
+      side: that whole images are resized to, see `cnnjax.data.Arrays.resized`, or the middle squares of images of different
+        sizes; 0: as they are.
       most_damaged: images that cannot be decoded; as many are skipped, one more ends it.
       data_dir: default: `cnnjax.data.default_data_dir`.
 
@@ -102,17 +103,20 @@ class Examples:
         self.records = Records(found, split)
         self.crop, self.side, self.most_damaged = crop, side, most_damaged
         height, width, channels = self.records.shape
-        if crop and channels not in (1, 3):
+        mixed = height is None or width is None
+        if (crop or mixed) and channels not in (1, 3):
             raise UserError(f"images with 1 or 3 channels are cropped, and those of {name} have {channels}")
-        height, width = (crop.side, crop.side) if crop else (height, width)
-        if height is None or width is None or channels is None:
-            raise UserError(f"the images of {name} are of different sizes: they are streamed with a crop")
+        if mixed and not (crop or side):
+            raise UserError(
+                f"the images of {name} are of different sizes: they are streamed with a crop, or with a side"
+            )
         if side and crop:
             raise UserError("images that are cropped when they are read are not resized to a dataset.side too")
         if side:
             arrays.check_side(side)
-        self._stored = (height, width, channels)
-        self.shape = (side, side, channels) if side else self._stored
+        self._square = crops.Crop(side, side) if side and mixed else None
+        edge = crop.side if crop else side
+        self.shape: tuple[int, int, int] = (edge or height or 0, edge or width or 0, channels or 0)
         self.white = sets.WHITE.get(name, 255)
         self.fingerprint = _fingerprint(found, split)
         several = self.records.several
@@ -131,16 +135,17 @@ class Examples:
           DamagedError: its file cannot be decoded.
         """
         image, label = self.records[index]
-        if not self.crop:
+        crop = self.crop or self._square
+        if not crop:
             whole = self.records.pixels(image)
-            if whole.shape != self._stored:
-                raise decode.DamagedError(f"it is of the shape {whole.shape}, not {self._stored}")
+            if whole.shape != self.records.shape:
+                raise decode.DamagedError(f"it is of the shape {whole.shape}, not {self.records.shape}")
             return arrays.resized(whole, self.side) if self.side else whole, label
         height, width = (image.height, image.width) if isinstance(image, decode.ImageFile) else image.shape[:2]
-        box = self.crop.central(height, width) if draws is None else self.crop.random(height, width, draws)
+        box = crop.random(height, width, draws) if self.crop and draws is not None else crop.central(height, width)
         if isinstance(image, decode.ImageFile):
-            return crops.square(image, box, self.crop.side, self.shape[-1]), label
-        return crops.resized(image, box, self.crop.side), label
+            return crops.square(image, box, crop.side, self.shape[-1]), label
+        return crops.resized(image, box, crop.side), label
 
     def sample(self, most: int) -> arrays.Arrays:
         """Examples at equal distances in the split, ``most`` of them or all, as evaluation sees them; without damaged ones.

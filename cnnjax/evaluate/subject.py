@@ -201,11 +201,10 @@ def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str
     own, seen = name in ("", settings.name), made.record().picture
 
     def load(split: str) -> tuple[Classification, data.Arrays]:
-        if config.execution.stream and streamed.mixed(settings.name, config.execution.data_dir):
+        if config.execution.stream and streamed.way(config)[0]:
             return _task(folder.path, seen, _squares(settings.name, split, config.execution.data_dir, seen))
         if config.execution.stream:
-            found = stream.Examples(settings.name, split, None, settings.side, data_dir=config.execution.data_dir)
-            return made.task, found.as_arrays()
+            return made.task, streamed.examples(config, split).as_arrays()
         whole = data.load(settings.name, split, config.execution.data_dir)
         whole = whole.only(settings.classes) if settings.classes else whole
         return made.task, whole.resized(settings.side) if settings.side else whole

@@ -60,7 +60,8 @@ class Answer:
       parameters: of the network.
       network: its name.
       examples: of the training set.
-      resident: bytes of it, as it lies on a device.
+      resident: bytes of it, as it lies on a device; 0: it is streamed.
+      sent: bytes of images of the recipe's batch, as they come from the host.
       compiler: which one it was.
       notes: what the trainer says of the recipe.
     """
@@ -74,6 +75,7 @@ class Answer:
     network: str
     examples: int
     resident: int
+    sent: int
     compiler: str
     notes: tuple[str, ...]
 

@@ -100,6 +100,7 @@ def facts(plan: Plan) -> dict[str, Any]:
             "limit": answer.limit,
         },
         "training_set_bytes": answer.resident,
+        "images_bytes": answer.sent,
         "flops": step.flops,
         "bytes": step.size,
         "collectives": [{**dataclasses.asdict(each), "sent": each.sent} for each in step.collectives],
@@ -120,17 +121,13 @@ def rows(plan: Plan) -> list[tuple[str, str]]:
     """All of it, for a person to read: what it is, and how much."""
     answer, step, line, chips = plan.answer, plan.step, plan.roofline, plan.topology.chips
     parts = {"arguments": step.arguments, "results": step.results, "in between": step.temporary, "program": step.code}
-    fits = step.total + answer.resident <= answer.limit
     found = [
         ("network", f"{answer.network}, {answer.parameters:,} parameters, {plan.dtype}"),
         ("devices", f"{answer.devices} on {_counted(chips, 'chip')}"),
         ("batch", f"{step.batch:,}, {step.batch / answer.devices:g} a device"),
         ("memory of a device", f"{_memory(step.total)} of {_memory(answer.limit)}"),
         ("of which", ", ".join(f"{name} {_memory(size)}" for name, size in parts.items())),
-        (
-            "training set, whole",
-            f"{_memory(answer.resident)} more, which {'fits' if fits else 'does not fit: it has to be streamed'}",
-        ),
+        ("training set", _set(plan)),
     ]
     if largest := answer.largest():
         found.append(("largest batch that fits", f"about {largest:,}, {_line(answer)}"))
@@ -201,6 +198,16 @@ def page(before: str, command: str, text: str) -> str:
     else:
         sections.append(new)
     return "\n\n## ".join(each.strip("\n") for each in (head, *sections)) + "\n"
+
+
+def _set(plan: Plan) -> str:
+    """Where images lie, and how much of them."""
+    answer, line = plan.answer, plan.roofline
+    if answer.resident:
+        fits = plan.step.total + answer.resident <= answer.limit
+        return f"{_memory(answer.resident)} more on each device, which {'fits' if fits else 'does not fit'}"
+    rate = f", {_decimal(answer.sent / line.seconds, 'B')}/s at the estimate" if line else ""
+    return f"streamed: the hosts send {_memory(answer.sent)} of images a step{rate}"
 
 
 _COLLECTIVES = ("collective", "type", "devices", "count", "MB", "MB sent")

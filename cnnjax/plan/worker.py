@@ -26,7 +26,7 @@ from cnnjax.data import Arrays
 from cnnjax.plan import collectives, topology
 from cnnjax.plan.compiled import Answer, Compiled
 from cnnjax.plan.outline import outline
-from cnnjax.train import loop, parallel
+from cnnjax.train import loop, parallel, streamed
 from cnnjax.train.program import Program
 
 QUICK: dict[str, dict[str, Any]] = {
@@ -55,7 +55,8 @@ def _answer(asked: dict[str, Any]) -> Answer:
     place = topology.parse(asked["topology"])
     config = configs.stored(asked["config"])
     changes = {"execution.devices": 0, "execution.cpu_convolution": "xla", "dataset.classes": ()}
-    sets = {name: outline(config, name) for name in ("train", "test")}
+    sets, streams = {name: outline(config, name) for name in ("train", "test")}, config.execution.stream
+    config = streamed.left(config) if streams else config
     config = configs.override(config, changes | ({"model.scan": False} if "scan" in config.model else {}))
     layout = parallel.Layout(config.execution.parallel, tuple(place.devices()))
     options = {} if asked["thorough"] else QUICK[place.platform]
@@ -77,7 +78,8 @@ def _answer(asked: dict[str, Any]) -> Answer:
         parameters=program.parameters,
         network=program.network[0],
         examples=len(train.labels),
-        resident=len(train.labels) * math.prod(_shape(program, train)),
+        resident=0 if streams else len(train) * math.prod(_shape(program, train)),
+        sent=config.batch_size * math.prod(_shape(program, train)),
         compiler=_versions(place.platform),
         notes=tuple(notes),
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from cnnjax.sweep import record
 from cnnjax.sweep.plan import Arm, Sweep
 from cnnjax.sweep.verdict import grouped
 from cnnjax.sweep.words import duration
+from cnnjax.train import streamed
 
 ASSUMED_FLOPS = 2e10
 """FLOP/s of one worker where nothing has been measured yet: about what one recent CPU core reaches on small images."""
@@ -185,8 +187,15 @@ def _set(arm: Arm) -> tuple[tuple[int, ...], int, int]:
 
 def examples(arm: Arm, which: str) -> data.Arrays:
     """The labels of an arm's training or test set, those of its classes, and a few of the images."""
+    if arm.config.execution.stream:
+        return _streamed(arm.config.to_json(), which)
     asked = arm.config.dataset
     return _examples(asked.name, asked[which], tuple(asked.classes), arm.config.execution.data_dir)
+
+
+@functools.cache
+def _streamed(config: str, which: str) -> data.Arrays:
+    return streamed.outline(configs.stored(json.loads(config)), which, _SHOWN)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from cnnjax import config as configs
 from cnnjax import errors
 from cnnjax.sweep import measures, progress
 from cnnjax.sweep.plan import Arm, Sweep
-from cnnjax.train import loop
+from cnnjax.train import loop, streamed
 from cnnjax.train.program import Program
 
 _HERE = {"execution.devices": 1, "dataset.classes": ()}
@@ -25,6 +25,7 @@ def check(arm: Arm) -> None:
     config = configs.override(arm.config, {**_HERE, **(ALONE if arm.source else {})})
     try:
         sets = {name: progress.examples(arm, name) for name in ("train", "test")}
+        config = streamed.left(config) if config.execution.stream else config
         loop.check(Program(config, sets=sets), config)
     except errors.UserError as error:
         raise errors.UserError(f"arm {arm.name}: {error}") from None

@@ -98,6 +98,8 @@ class Program:
         if execution.keep not in stacking.KEPT:
             raise errors.unknown("execution.keep", execution.keep, stacking.KEPT)
 
+        if execution.readers < 0:
+            raise errors.UserError(f"execution.readers is at least 0, not {execution.readers}")
         streams = Streams(config) if execution.stream and not sets else None
         sets = {} if streams else _loaded(config, sets)
         # Of a set that is streamed, a sample says what its images are like.
@@ -105,6 +107,7 @@ class Program:
         parts: Mapping[str, data.Arrays | stream.Examples] = streams.examples if streams else sets
         self.fingerprints = {name: each.fingerprint for name, each in parts.items()}
         self.classes = train.class_names
+        self._shorter = streams.shorter if streams else 0
         self.steps_per_epoch = pipeline.steps_per_epoch(len(parts["train"]), batch)
         flip = config.task.flip and config.dataset.name not in UNMIRRORED
         if flip != config.task.flip:
@@ -191,7 +194,7 @@ class Program:
             mean = np.broadcast_to(self.task.mean.mean((0, 1)), self.task.shape)
         unit = 1 if self.task.contrast else self.white
         picture = Picture(
-            resize=sum(self.config.task.jitter) // 2 or max(min(whole[:2]), min(height, width)),
+            resize=self._shorter or sum(self.config.task.jitter) // 2 or max(min(whole[:2]), min(height, width)),
             crop=(height, width),
             mean=_nested(mean / unit),
             std=_nested(np.full(channels, self.task.scale / unit)),

@@ -1,6 +1,7 @@
 """Training from sets that do not fit on a device: batches are read on the host, and sent while the step before is computed."""
 
 import concurrent.futures
+import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from cnnjax import config as configs
-from cnnjax import errors
+from cnnjax import data, errors
 from cnnjax.data import crops, records, sets, stream
 
 if TYPE_CHECKING:
@@ -22,68 +23,97 @@ if TYPE_CHECKING:
 SAMPLE = 10_000
 """Training images that means, deviations and colours are computed from; all, where there are no more."""
 
-_WHOLE = ("classes", "wrong_labels")
+WHOLE = ("classes", "wrong_labels")
 """Settings that depend on the labels of a whole set."""
-DONE = {"task.crop": 0, "task.jitter": (), "task.area": (), "task.aspect": (), "task.mean": "channel"}
+
+_MIXED = ("imagenet2012",)
+"""Sets whose images are known to be of different sizes, whether they are prepared here or not."""
+_CROPPED = {"task.crop": 0, "task.jitter": (), "task.area": (), "task.aspect": (), "task.mean": "channel"}
 """What is left for the device where the host crops."""
 
 Kind = tuple[bool, int]
 Sums = dict[str, jax.Array]
 
 
+def way(config: ml_collections.ConfigDict) -> tuple[crops.Crop | None, int]:
+    """How the host makes images ready under a recipe: by a crop, or by a side that they are resized to (0: as they are).
+
+    Images of one shape are left to the device: what it computes is what it computes of a set that it holds. Of images of
+    different sizes, with a ``dataset.side``, the middle squares are sent, at that side; where the recipe wants parts by area or
+    jittered sides, the host crops them, by the same rules (`cnnjax.data.crops`), before colours are changed, and a ``side`` is
+    the shorter one in evaluation.
+
+    Raises:
+      UserError: the set is not prepared, or there is neither a side nor a ``task.crop``, or settings contradict each other.
+    """
+    task, side = config.task, config.dataset.side
+    if not mixed(config.dataset.name, config.execution.data_dir) or (side and not (task.jitter or task.area)):
+        return None, side
+    if not task.crop:
+        raise errors.UserError("images of different sizes want a dataset.side, or a task.crop: what the network sees")
+    if task.contrast or task.whiten:
+        raise errors.UserError("task.contrast and task.whiten are of whole images: they want no task.crop")
+    shorter = side or sum(task.jitter) // 2 or task.crop
+    return crops.Crop(task.crop, shorter, task.jitter, task.area, task.aspect), 0
+
+
+def left(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """A recipe with what is left of it for the device, when the host has made images ready."""
+    return configs.override(config, {"dataset.side": 0, **(_CROPPED if way(config)[0] else {})})
+
+
+def mixed(name: str, data_dir: str | None) -> bool:
+    """Whether the images of a set are of different sizes."""
+    if name in _MIXED:
+        return True
+    found = sets.require(name, data_dir)
+    return None in records.Records(found, next(iter(found.shards))).shape
+
+
+def examples(config: ml_collections.ConfigDict, split: str) -> stream.Examples:
+    """A split of a recipe's set, as it is streamed.
+
+    Raises:
+      UserError: see `cnnjax.data.stream.Examples` and :func:`way`; or settings ask for what wants a whole set.
+    """
+    asked = config.dataset
+    if odd := [name for name in WHOLE if asked[name]]:
+        raise errors.UserError(
+            f"dataset.{odd[0]} is for sets that the devices hold: it wants execution.stream = False, or its default"
+        )
+    return stream.Examples(asked.name, split, *way(config), data_dir=config.execution.data_dir)
+
+
+def outline(config: ml_collections.ConfigDict, which: str, few: int) -> data.Arrays:
+    """As many labels as there are training or test images, and a few of the images, in place of a set that is streamed."""
+    found = examples(config, config.dataset[which])
+    shown = found.sample(few)
+    return dataclasses.replace(shown, labels=np.resize(shown.labels, len(found)))
+
+
 class Streams:
     """A recipe's sets, as they are streamed.
-
-    Images of one shape are sent as they are, and the device crops them: what it computes is what it computes of a set that it
-    holds. Images of different sizes are cropped on the host, by the same rules (`cnnjax.data.crops`), before colours are
-    changed, and a mean is that of a channel.
 
     Attributes:
       examples: ``"train"`` and ``"test"``.
       train: a sample of the training images as evaluation sees them, see :data:`SAMPLE`.
       task: the settings that are left for the device.
+      shorter: the side of images in evaluation, before the crop, where the host crops; else 0.
 
     Raises:
-      UserError: see `cnnjax.data.stream.Examples`; or settings ask for what wants a whole set.
+      UserError: see :func:`examples`; or images may be of several classes.
     """
 
     def __init__(self, config: ml_collections.ConfigDict):
-        asked, self.task = config.dataset, config.task
-        if odd := [name for name in _WHOLE if asked[name]]:
-            raise errors.UserError(
-                f"dataset.{odd[0]} is for sets that the devices hold: it wants execution.stream = False, or its default"
-            )
-        crop = crop_of(config.task) if mixed(asked.name, config.execution.data_dir) else None
-        if crop:
-            if config.task.contrast or config.task.whiten:
-                raise errors.UserError("task.contrast and task.whiten are of whole images: they want no task.crop")
-            self.task = configs.override(config, DONE).task
-        self.examples = {
-            name: stream.Examples(asked.name, asked[name], crop, asked.side, data_dir=config.execution.data_dir)
-            for name in ("train", "test")
-        }
+        self.examples = {name: examples(config, config.dataset[name]) for name in ("train", "test")}
         if several := [each.records.split for each in self.examples.values() if each.records.several]:
             raise errors.UserError(
-                f"images of {asked.name} {several[0]} may be of several classes, and a network is trained to tell one"
+                f"images of {config.dataset.name} {several[0]} may be of several classes, and a network is trained to tell one"
             )
         self.train = self.examples["train"].sample(SAMPLE)
-
-
-def crop_of(task: Any) -> crops.Crop:
-    """How images of any size become squares under a recipe's ``task`` settings.
-
-    Raises:
-      UserError: it has no ``task.crop``, or the settings contradict each other.
-    """
-    if not task.crop:
-        raise errors.UserError("images of different sizes want a task.crop, the side of what the network sees")
-    return crops.Crop(task.crop, sum(task.jitter) // 2 or task.crop, task.jitter, task.area, task.aspect)
-
-
-def mixed(name: str, data_dir: str | None) -> bool:
-    """Whether the images of a set are of different sizes."""
-    found = sets.require(name, data_dir)
-    return None in records.Records(found, next(iter(found.shards))).shape
+        self.task = left(config).task
+        crop = self.examples["train"].crop
+        self.shorter = crop.shorter if crop else 0
 
 
 class Streamed:
@@ -106,8 +136,6 @@ class Streamed:
         self._share = stream.Share(jax.process_index(), jax.process_count())
         self._share.rows(program.config.batch_size)
         self._share.rows(program.config.evaluation.batch_size)
-        if program.config.execution.readers < 0:
-            raise errors.UserError(f"execution.readers is at least 0, not {program.config.execution.readers}")
         self.waited_s = 0.0
         self._reader: stream.Reader | None = None
         self._next = (0, 0)  # seed, step

@@ -17,7 +17,7 @@ from cnnjax import config as configs
 from cnnjax import data, interop, models
 from cnnjax.data.picture import Picture
 from cnnjax.interop.weights import NAME, Record
-from cnnjax.train import compiler, loop
+from cnnjax.train import compiler, loop, streamed
 from cnnjax.train.program import Program
 from cnnjax.train.run import RunFolder
 
@@ -29,6 +29,7 @@ LIBRARY = pathlib.Path(cnnjax.__file__).parent
 SMALL = {
     "dataset.name": "digits",
     "dataset.train": "train",
+    "dataset.test": "test",
     "task.flip": False,
     "task.crop": 0,
     "task.jitter": (),
@@ -42,6 +43,7 @@ SMALL = {
     "duration": "2 steps",
     "evaluation.batch_size": 720,
     "execution.devices": 1,
+    "execution.stream": False,
     "execution.steps_per_dispatch": 2,
 }
 
@@ -137,13 +139,15 @@ def test_a_recipes_program_can_be_made(path, tmp_path):
     changes = {"batch_size": 32, "evaluation.batch_size": 32, "execution.devices": 1}
     if not config.model.name:
         changes["init.weights"] = str(tiny_weights(tmp_path))
-    name = config.dataset.name
-    side = SIDES.get(name) or int(name.rpartition("_")[2])
+    seen, side = config.task.crop or config.dataset.side, SIDES.get(config.dataset.name, 0)
+    if config.execution.stream:  # as the host sends them
+        crop, square = streamed.way(config)
+        side, config = crop.side if crop else square, streamed.left(config)
     images = np.zeros((32, side, side, 3 if side > 28 else 1), np.uint8)
     labels = 5 + np.arange(32) % 5
-    few = data.Arrays(images, labels, 10, tuple("0123456789"), name, "train", "", 255)
+    few = data.Arrays(images, labels, 10, tuple("0123456789"), config.dataset.name, "train", "", 255)
     program = Program(configs.override(config, changes), sets={"train": few, "test": few})
-    assert program.task.shape[:2] == (config.task.crop or config.dataset.side or side,) * 2
+    assert program.task.shape[:2] == (seen or side,) * 2
     assert program.parameters > 1000
 
 

@@ -2,8 +2,7 @@
 
 ``schedules.json`` was written by hand, and powers of a factor with `decimal`: recipe → where its numbers are from; how many
 examples its training set has and, with its batch, whole batches an epoch; how many steps the run is; the rate at some of them,
-beside what plateaus make of it; and what is looked at for a plateau, and by what the rate is multiplied then. Of ImageNet that
-is all of the paper's training set; where a part of it is set aside to be tested on, epochs have fewer steps.
+beside what plateaus make of it; and what is looked at for a plateau, and by what the rate is multiplied then.
 """
 
 import json
@@ -21,7 +20,7 @@ EXAMPLES = {
     "cifar10": 50_000,
     "digits": 1_437,
     "fashion_mnist": 60_000,
-    **dict.fromkeys(("ilsvrc2012_256", "ilsvrc2012_342", "ilsvrc2012_480"), 1_281_167),
+    "imagenet2012": 1_281_167,
 }
 """Of training sets, as their publishers give them; the digits are divided here, see `cnnjax.data.digits`."""
 TAKEN = {("mnist", "train[5000:]", ()): 55_000, ("digits", "train", (5, 6, 7, 8, 9)): 717}

@@ -20,7 +20,7 @@ REDUCE = Collective("all-reduce", "f32", 8, 2, 100_000_000)
 STEP = Compiled(128, GIB, 0, 2 * GIB, 0, True, 61.5e9, 0.9e9, (REDUCE,), 1.0)
 HALF = dataclasses.replace(STEP, batch=64, temporary=GIB)
 ANSWER = Answer(
-    8, 16 * GIB, (STEP, HALF), 8, 450_000, 25_557_032, "resnet50", 1_281_167, 20 * GIB, "jax 0", ("a note",)
+    8, 16 * GIB, (STEP, HALF), 8, 450_000, 25_557_032, "resnet50", 1_281_167, 20 * GIB, 0, "jax 0", ("a note",)
 )
 
 
@@ -38,8 +38,15 @@ def test_times_and_rates():
     shown = dict(report.rows(plan))
     assert shown["images/s, estimated"] == "64,000, 16,000 a chip"
     assert shown["the recipe, estimated"] == "0.2 h for 450,000 steps; 1.0 chip-hours"
-    assert shown["training set, whole"] == "20.00 GiB more, which does not fit: it has to be streamed"
+    assert shown["training set"] == "20.00 GiB more on each device, which does not fit"
     assert shown["note"] == "a note"
+
+
+def test_what_hosts_send():
+    """Images of a batch, and the same a second: 19.3 MB in 2 ms."""
+    streamed = dataclasses.replace(ANSWER, resident=0, sent=128 * 224 * 224 * 3)
+    shown = dict(report.rows(report.make(CONFIG, V3, streamed)))
+    assert shown["training set"] == "streamed: the hosts send 18.38 MiB of images a step, 9.63 GB/s at the estimate"
 
 
 def test_the_largest_batch_lies_on_the_line():

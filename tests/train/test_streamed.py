@@ -207,7 +207,7 @@ def test_what_cannot_be_streamed(changes: dict[str, Any], message: str, streamed
 def test_files_of_different_sizes_want_a_stream_and_a_crop(of_files: configs.ConfigDict) -> None:
     with pytest.raises(errors.UserError, match=r"execution\.stream = True with a task\.crop trains on them"):
         Program(configs.override(of_files, {"execution.stream": False}))
-    with pytest.raises(errors.UserError, match=r"images of different sizes want a task\.crop"):
+    with pytest.raises(errors.UserError, match=r"images of different sizes want a dataset\.side, or a task\.crop"):
         Program(configs.override(of_files, {"task.crop": 0, "task.area": (), "task.aspect": ()}))
     with pytest.raises(errors.UserError, match=r"they want no task\.crop"):
         Program(configs.override(of_files, {"task.contrast": "global"}))
