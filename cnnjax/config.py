@@ -74,6 +74,7 @@ NEUTRAL: dict[str, Any] = {
     "task.colour": 0.0,
     "task.photometric": 0.0,
     "task.sizes": (),
+    "evaluation.train": 0,
     "execution.shard_optimizer": False,
     "execution.stream": False,
     "execution.readers": 0,

@@ -69,6 +69,7 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.patience": 5,
             "evaluation.every": "1 epochs",
             "evaluation.batch_size": 256,
+            "evaluation.train": 50_000,
             "execution.stream": True,
         },
     )

@@ -71,6 +71,7 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.factor": 0.96,
             "schedule.every": "1.333333 epochs",
             "evaluation.batch_size": 256,
+            "evaluation.train": 50_000,
             "execution.stream": True,
         },
     )

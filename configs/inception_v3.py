@@ -82,6 +82,7 @@ def get_config() -> ml_collections.ConfigDict:
             "schedule.factor": 0.94,
             "schedule.every": "2 epochs",
             "evaluation.batch_size": 256,
+            "evaluation.train": 50_000,
             "execution.stream": True,
         },
     )

@@ -107,8 +107,13 @@ def get_config() -> ml_collections.ConfigDict:
                 "warmup": "0 steps",
                 "warmup_learning_rate": 0.01,
             },
-            # Both sets in full, without augmentation, in evaluation mode.
-            "evaluation": {"every": "5 epochs", "log": "1 epochs", "batch_size": 1000},
+            # Both sets, without augmentation, in evaluation mode.
+            "evaluation": {
+                "every": "5 epochs",
+                "log": "1 epochs",
+                "batch_size": 1000,
+                "train": 0,  # so many training examples, at equal distances; 0: all
+            },
             # What does not change the result; it is not part of a run's identity.
             "execution": {
                 "parallel": "jit",  # or pmap

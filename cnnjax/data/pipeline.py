@@ -61,11 +61,16 @@ def example_keys(seed_key: jax.Array, epoch: jax.Array | int, index: jax.Array) 
     return jax.vmap(partial(jax.random.fold_in, key))(index)
 
 
-def padded_batches(n: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+def padded_batches(n: int, batch_size: int, most: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """All ``n`` examples in order, in batches of one shape; for evaluation that counts each exactly once.
 
+    Args:
+      n: examples of the set.
+      batch_size: examples.
+      most: so many of them, at equal distances, where there are more; 0: all.
+
     Returns:
-      indices int32 [batches, batch_size], the last batch filled up with example n-1; and mask float32 of the same
+      indices int32 [batches, batch_size], the last batch filled up with the last example; and mask float32 of the same
       shape, 1 for an example and 0 for filling.
 
     Raises:
@@ -73,6 +78,8 @@ def padded_batches(n: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """
     if n < 1 or batch_size < 1:
         raise UserError(f"cannot batch {n} examples by {batch_size}; expected at least 1 of both")
-    batches = -(-n // batch_size)
+    count = min(most or n, n)
+    batches = -(-count // batch_size)
     position = np.arange(batches * batch_size).reshape(batches, batch_size)
-    return np.minimum(position, n - 1).astype(np.int32), (position < n).astype(np.float32)
+    chosen = np.minimum(position, count - 1) * n // count
+    return chosen.astype(np.int32), (position < count).astype(np.float32)

@@ -302,22 +302,23 @@ class Training:
 class Evaluation:
     """``evaluation[number]`` is a batch of image uint8 [B, H, W, C], label int32 [B], index int32 [B] and mask float32 [B].
 
-    All batches together have every example of the split once, with mask 1; filling has mask 0, and so has an image that is
-    damaged, which ``damaged`` int32 [B] names, and is -1 elsewhere.
+    All batches together have every example of the split, or ``most`` of them, once, with mask 1; filling has mask 0, and so has
+    an image that is damaged, which ``damaged`` int32 [B] names, and is -1 elsewhere.
 
     Args:
       examples: of the set.
       batch_size: of all hosts.
+      most: see `cnnjax.data.pipeline.padded_batches`.
       share: what this host reads; B is its part, and all hosts have as many batches.
 
     Raises:
       UserError: there are no examples, or the batch cannot be divided among the hosts.
     """
 
-    def __init__(self, examples: Examples, batch_size: int, share: Share = ALONE):
+    def __init__(self, examples: Examples, batch_size: int, most: int = 0, share: Share = ALONE):
         self.examples = examples
         self.rows = share.rows(batch_size)
-        self._indices, self._masks = pipeline.padded_batches(len(examples), batch_size)
+        self._indices, self._masks = pipeline.padded_batches(len(examples), batch_size, most)
 
     def __len__(self) -> int:
         return len(self._indices)

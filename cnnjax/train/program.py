@@ -59,6 +59,7 @@ class Program:
       steps: of the whole run.
       frozen_until: steps for which some parameters are held fast.
       parameters: how many.
+      evaluated: how many examples of each set are, 0: all.
       feed: where batches come from.
       fetched: how often :meth:`fetch` has read from the devices.
     """
@@ -109,6 +110,12 @@ class Program:
         self.classes = train.class_names
         self._shorter = streams.shorter if streams else 0
         self.steps_per_epoch = pipeline.steps_per_epoch(len(parts["train"]), batch)
+        most = config.evaluation.train
+        if most < 0:
+            raise errors.UserError(f"evaluation.train is a number of training examples, or 0 for all, not {most}")
+        self.evaluated = {"train": most, "test": 0}
+        if 0 < most < len(parts["train"]):
+            note(f"train/... is of {most:,} of the {len(parts['train']):,} training examples, at equal distances")
         flip = config.task.flip and config.dataset.name not in UNMIRRORED
         if flip != config.task.flip:
             note(f"task.flip is off: mirrored images of {config.dataset.name} are no longer of their class")
@@ -341,7 +348,10 @@ class Program:
         )
 
     def evaluate(self, train_state: state.TrainState, name: str) -> dict[str, float]:
-        """The metric over a whole set, ``"train"`` or ``"test"``, unaugmented, in evaluation mode, every example once."""
+        """The metric over a set, ``"train"`` or ``"test"``, unaugmented, in evaluation mode, every example once.
+
+        Of the training set that is over all, or over as many as ``evaluation.train`` says.
+        """
         return self.task.compute(self.fetch(self.feed.evaluate(train_state.variables, name)))
 
     def score(self, variables: Any, batch: dict[str, jax.Array]) -> Sums:

@@ -35,7 +35,9 @@ class Resident:
     def __init__(self, program: "Program", sets: dict[str, data.Arrays]):
         self._program, self._sets = program, sets
         size = program.config.evaluation.batch_size
-        self._evaluated = {name: pipeline.padded_batches(len(each.labels), size) for name, each in sets.items()}
+        self._evaluated = {
+            name: pipeline.padded_batches(len(each), size, program.evaluated[name]) for name, each in sets.items()
+        }
         results = (program.abstract, jax.eval_shape(program.task.init))
         self.compiled = {
             (frozen, size): program.layout.compile(functools.partial(self.steps, kind=(frozen, size)), (0,), results)

@@ -171,7 +171,8 @@ class Streamed:
     def evaluate(self, variables: Any, name: str) -> Sums:
         """The metric's sums over a set, read once; damaged images are left out."""
         layout, settings = self._program.layout, self._program.config
-        batches = stream.Evaluation(self._examples[name], settings.evaluation.batch_size, self._share)
+        size, most = settings.evaluation.batch_size, self._program.evaluated[name]
+        batches = stream.Evaluation(self._examples[name], size, most, self._share)
         sums = self._program.zero()
         with stream.Reader(batches, 0, len(batches), settings.execution.readers, self._say) as reader:
             for batch in reader:

@@ -84,6 +84,15 @@ def test_streams_from_one_key_are_apart():
         assert (order != jax.random.permutation(key, 64)).any()
 
 
+@pytest.mark.parametrize(
+    ("n", "most", "chosen"), [(10, 4, [0, 2, 5, 7]), (10, 10, range(10)), (10, 99, range(10)), (7, 1, [0])]
+)
+def test_some_examples_at_equal_distances(n, most, chosen):
+    indices, mask = pipeline.padded_batches(n, 3, most)
+    assert indices[mask == 1].tolist() == [*chosen]
+    assert (indices[mask == 0] == [*chosen][-1]).all()
+
+
 @given(n=st.integers(1, 300), batch_size=st.integers(1, 70))
 def test_padded_batches_count_each_example_once(n, batch_size):
     indices, mask = pipeline.padded_batches(n, batch_size)

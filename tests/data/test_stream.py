@@ -189,7 +189,7 @@ def test_more_damaged_images_than_are_skipped_end_it(workers, sets):
 @pytest.mark.parametrize("batch_size", [4, 12, 64])
 def test_evaluation_counts_every_whole_image_once(hosts, batch_size, sets):
     examples = stream.Examples("kept", "train", AREA, data_dir=sets)
-    evaluations = [stream.Evaluation(examples, batch_size, stream.Share(host, hosts)) for host in range(hosts)]
+    evaluations = [stream.Evaluation(examples, batch_size, share=stream.Share(host, hosts)) for host in range(hosts)]
     assert {len(each) for each in evaluations} == {-(-40 // batch_size)}
     seen: dict[int, np.ndarray] = {}
     for evaluation in evaluations:

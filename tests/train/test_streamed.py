@@ -178,6 +178,19 @@ def test_waiting_is_measured(streamed: configs.ConfigDict, monkeypatch: pytest.M
     assert Program(configs.override(streamed, {"execution.stream": False})).feed.waited_s == 0
 
 
+def test_some_of_the_training_examples_are_evaluated(recipe: configs.ConfigDict, streamed: configs.ConfigDict) -> None:
+    """The same ones of a stream and of a resident set; the test set is evaluated whole, and a note says so."""
+    few = {"evaluation.train": 100}
+    programs = [Program(configs.override(each, few)) for each in (recipe, streamed)]
+    state = programs[0].init(0)
+    assert [float(each.feed.evaluate(state.variables, "train")["count"]) for each in programs] == [100, 100]
+    assert float(programs[1].feed.evaluate(state.variables, "test")["count"]) == 360
+    assert programs[0].evaluate(state, "train") == programs[1].evaluate(state, "train")
+    assert "train/... is of 100 of the 1,437 training examples, at equal distances" in programs[0].notes
+    with pytest.raises(errors.UserError, match=r"evaluation\.train is a number"):
+        Program(configs.override(recipe, {"evaluation.train": -1}))
+
+
 def test_two_seeds_of_one_program_do_not_share_a_stream(
     streamed: configs.ConfigDict, recipe: configs.ConfigDict
 ) -> None:
