@@ -3,8 +3,9 @@
     cnnjax run experiments/bn_invariance.py                    # embedded digits, minutes on two CPU cores
     cnnjax run experiments/bn_invariance.py --scale cifar10    # wants accelerators
 
-All kernels of a trained network but the classifier's are doubled. What its logits change by, and twice the gradient, in
-training mode on a batch of the test set, against what they were: zero but for epsilon, if the scale does not matter.
+All kernels of a trained network but the classifier's are multiplied by a, which is 2, 0.5 and 10. What its logits change by,
+and a times the gradient, in training mode on a batch of the test set, against what they were: zero but for epsilon, if the
+scale does not matter. Of the three the largest counts.
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -35,21 +36,21 @@ experiment = Experiment(
     },
     claims=(
         Claim(
-            "With normalisation, doubled weights change the logits by less than one per cent.",
-            "rescaled/output_change",
+            "With normalisation, weights of twice, half or ten times the size change the logits by less than one per cent.",
+            "rescaled/largest_output_change",
             {"with": -1},
             above=-0.01,
             paper="BN((aW)u) = BN(Wu), exactly but for epsilon.",
         ),
         Claim(
-            "Their gradient is half of what it was, to less than five per cent.",
-            "rescaled/gradient_change",
+            "Their gradient is a half, twice and a tenth of what it was, to less than five per cent.",
+            "rescaled/largest_gradient_change",
             {"with": -1},
             above=-0.05,
             paper="∂BN((aW)u)/∂(aW) = 1/a · ∂BN(Wu)/∂W.",
         ),
         Claim(
-            "Without normalisation they change the logits by more than the logits were.",
+            "Without normalisation doubled weights change the logits by more than the logits were.",
             "rescaled/output_change",
             {"without": 1},
             above=1.0,

@@ -24,8 +24,8 @@ from cnnjax.tasks.classification import EVALUATED
 _BATCH = 256
 AGAINST = {"dense_multi_scale": "dense", "150crop": "dense_multi_scale", "crops_and_dense": "150crop"}
 """Protocols that are compared with another than ``whole``: those of Simonyan & Zisserman 2014, Tables 3 to 5."""
-FACTOR = 2.0
-"""What weights are multiplied by: any in the paper. Without normalisation it comes to the power of depth."""
+FACTORS = (2.0, 0.5, 10.0)
+"""What weights are multiplied by: any in the paper. Without normalisation they come to the power of depth."""
 
 
 def _responses(shown: Subject) -> dict[str, float]:
@@ -35,10 +35,18 @@ def _responses(shown: Subject) -> dict[str, float]:
 
 
 def _rescaled(shown: Subject) -> dict[str, float]:
-    """``output_change``, ``gradient_change``: with all kernels doubled, on one batch; `cnnjax.analysis.rescaling`."""
+    """``output_change``, ``gradient_change``: with all kernels doubled, on one batch; ``largest_output_change``,
+    ``largest_gradient_change``: of all :data:`FACTORS`; `cnnjax.analysis.rescaling`.
+    """
     images, labels = next(shown.batches(_BATCH))
-    output, gradient = rescaling.change(shown.model, shown.variables, images, jnp.asarray(labels), FACTOR)
-    return {"output_change": output, "gradient_change": gradient}
+    asked = (shown.model, shown.variables, images, jnp.asarray(labels))
+    outputs, gradients = zip(*(rescaling.change(*asked, factor) for factor in FACTORS), strict=True)
+    return {
+        "output_change": outputs[0],
+        "gradient_change": gradients[0],
+        "largest_output_change": max(outputs),
+        "largest_gradient_change": max(gradients),
+    }
 
 
 def _linear(shown: Subject) -> dict[str, float]:
@@ -120,6 +128,8 @@ METRICS = (
     "responses/deviation",
     "rescaled/output_change",
     "rescaled/gradient_change",
+    "rescaled/largest_output_change",
+    "rescaled/largest_gradient_change",
     "linearity/defect",
     "shifted/error",
     "shifted/error_added",

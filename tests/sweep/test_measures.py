@@ -33,6 +33,7 @@ def test_every_measure_gives_the_metrics_that_claims_may_name(trained):
     row = store.load(trained).iloc[0]
     assert all(np.isfinite(row[metric]) for metric in metrics)
     assert row["rescaled/output_change"] < 0.05
+    assert row["rescaled/largest_output_change"] >= row["rescaled/output_change"]
     assert row["responses/deviation"] > 0.1
 
 
