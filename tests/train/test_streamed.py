@@ -235,3 +235,19 @@ def test_by_the_command(of_files: configs.ConfigDict, pictures: pathlib.Path, tm
     assert cli.main(["train", str(CONFIGS / "cifarnet_digits.py"), "--run", str(folder), *settings]) == 0
     rows = [json.loads(line) for line in (folder / "timing.jsonl").read_text().splitlines()]
     assert all(0 <= row["waited"] <= 1 for row in rows)
+
+
+def test_a_sweep_of_files_can_be_rehearsed(pictures: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At ImageNet's scale: plain18 with two classes has torchvision's 11,689,512 parameters but for 998 classes and shortcuts."""
+    experiment = CONFIGS.parent / "experiments" / "degradation.py"
+    settings = [
+        "dataset.name=pictures",
+        "dataset.test=test",
+        "evaluation.batch_size=8",
+        "batch_size=8",
+        "model.bn_group=8",
+    ]
+    words = [f"--config.{each}" for each in (*settings, f"execution.data_dir={pictures}")]
+    assert cli.main(["run", str(experiment), "--dry-run", "--scale", "imagenet", *words]) == 0
+    shortcuts = sum(half * whole + 2 * whole for half, whole in ((64, 128), (128, 256), (256, 512)))
+    assert f" {11_689_512 - 998 * 513 - shortcuts:,} " in capsys.readouterr().out
