@@ -238,7 +238,7 @@ def test_by_the_command(of_files: configs.ConfigDict, pictures: pathlib.Path, tm
 
 
 def test_a_sweep_of_files_can_be_rehearsed(pictures: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """At ImageNet's scale: plain18 with two classes has torchvision's 11,689,512 parameters but for 998 classes and shortcuts."""
+    """At ImageNet's scale; plain18 of two classes is torchvision's of 11,689,512 parameters without shortcuts."""
     experiment = CONFIGS.parent / "experiments" / "degradation.py"
     settings = [
         "dataset.name=pictures",
