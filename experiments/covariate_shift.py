@@ -40,7 +40,7 @@ experiment = Experiment(
             note=(
                 "The paper's network, three layers of 100 sigmoids, and its batch of 60, on digits enlarged to 16×16, for 15 "
                 "epochs; 50,000 steps on MNIST in the paper. Moved: how far the 15th, 50th and 85th percentile of a unit's "
-                "input range over the epochs, the mean over the last hidden layer."
+                "input range over the epochs, in its distance from the 15th to the 85th, the mean over the last hidden layer."
             ),
         ),
         "mnist": Scale(

@@ -93,7 +93,10 @@ def test_probes_are_fitted_to_the_training_set_and_tested_on_the_test_set(traine
 
 
 def test_what_has_moved_is_seen_between_checkpoints(tmp_path):
-    """With percentiles that are given: they range over 3, 1 and 0 at one unit, over nothing at the other."""
+    """With percentiles that are given: they range over 3, 1 and 0 at one unit, whose outer ones are 5, 2 and 4 apart.
+
+    At the other they do not move. Ten times as large, all of it has moved as far.
+    """
     folder = tmp_path / "run"
     train = ["train", "configs/mlp_digits.py", "--run", str(folder), "--config.duration=12 steps"]
     train += ["--config.schedule.boundaries=()", "--config.execution.steps_per_dispatch=4"]
@@ -101,11 +104,13 @@ def test_what_has_moved_is_seen_between_checkpoints(tmp_path):
     assert cli.main([*train, *kept, "--measure", "percentiles"]) == 0
     moved = json.loads((folder / record.MEASURED).read_text())["percentiles"]["moved"]
     assert moved > 0
-    seen = iter(np.array([[[0, 7], [0, 7], [5, 7]], [[3, 7], [-1, 7], [5, 7]], [[1, 7], [0, 7], [5, 7]]], float))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cnnjax.analysis.percentiles.percentiles", lambda *_: next(seen))
-        assert measures.MEASURES["percentiles"](subject.read(folder)) == {"moved": pytest.approx((3 + 1) / 6)}
-    assert next(seen, None) is None  # all three checkpoints were looked at
+    given = np.array([[[0, 6], [0, 7], [5, 9]], [[3, 6], [-1, 7], [5, 9]], [[1, 6], [0, 7], [5, 9]]], float)
+    for scale in (1, 10):
+        seen = iter(scale * given)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cnnjax.analysis.percentiles.percentiles", lambda *_, seen=seen: next(seen))
+            assert measures.MEASURES["percentiles"](subject.read(folder)) == {"moved": pytest.approx(4 / (11 / 3) / 6)}
+        assert next(seen, None) is None  # all three checkpoints were looked at
 
 
 def test_one_checkpoint_shows_nothing_that_moves(trained):
