@@ -13,7 +13,8 @@ guided                both (Springenberg et al. 2014, "guided backpropagation")
 
 Rules that the papers do not give: where windows overlap and share a maximum, what comes down both is added; of equal maxima of
 a window the first gets it; batch normalisation in evaluation is a scale, which is kept, as are averages over windows, shortcuts
-and branches, which are linear; other activations have their gradient. Saliency takes the gradient of normalisation over
+and branches, which are linear; a gate of squeeze-and-excitation is a product, and something comes down both its sides; other
+activations have their gradient. Saliency takes the gradient of normalisation over
 channels too, the other two skip it.
 """
 

@@ -160,10 +160,11 @@ def invariance(
       distance of the features from those of the image as it is.
 
     Raises:
-      UserError: no such transform or layer, no image, no amount, a factor that is not positive, or no class of the network for
-        each image.
+      UserError: no such transform or layer, no image or one that is not finite, no amount, a factor that is not positive, or
+        no class of the network for each image.
     """
     inputs.check_images(images)
+    inputs.check_finite("images", np.asarray(images))
     if transform not in TRANSFORMS:
         raise errors.unknown("transform", transform, TRANSFORMS)
     if not len(amounts):
@@ -241,8 +242,14 @@ def filters(kernel: np.ndarray, stride: int) -> Filters:
     Args:
       kernel: ``[h, w, channels, maps]``.
       stride: of the layer.
+
+    Raises:
+      UserError: this is no kernel of a convolution, or one that is not finite.
     """
     kernel = np.asarray(kernel, np.float64)
+    if kernel.ndim != 4 or not kernel.size:
+        raise errors.UserError(f"filters are a kernel [h, w, channels, maps], not of shape {kernel.shape}")
+    inputs.check_finite("filters", kernel)
     energy = np.sqrt((kernel**2).mean((0, 1, 2)))
     power = (np.abs(np.fft.fft2(kernel, axes=(0, 1))) ** 2).sum(2)
     along = np.abs(np.stack(np.meshgrid(*map(np.fft.fftfreq, kernel.shape[:2]), indexing="ij")))

@@ -82,14 +82,17 @@ def _gradient(model: nn.Module, params: Any, rest: Any, images: jax.Array, label
 def dead(model: nn.Module, variables: Mapping[str, Any], batches: Iterable[jax.Array]) -> pandas.DataFrame:
     """Features that are zero for every image and at every place: rectifiers that nothing gets through.
 
+    Rectifiers are told by their values: never negative, and zero somewhere, which a logistic function is not. Seen is what the
+    network shows as a tap, and no rectifier within a block.
+
     Args:
       model: the network, in evaluation.
       variables: of it.
       batches: preprocessed images ``[N, H, W, C]``.
 
     Returns:
-      One row a tap whose values are never negative, as rectified ones are, in the order in which the network puts them out:
-      ``layer``, ``features``, ``dead``, and ``share``.
+      One row a tap of a rectifier, in the order in which the network puts them out: ``layer``, ``features``, ``dead``, and
+      ``share``.
 
     Raises:
       UserError: there is no batch.
@@ -103,7 +106,7 @@ def dead(model: nn.Module, variables: Mapping[str, Any], batches: Iterable[jax.A
     rows = [
         (name, len(high), int((high == 0).sum()), float((high == 0).mean()))
         for name, high in most.items()
-        if (least[name] >= 0).all()
+        if least[name].min() == 0
     ]
     return pandas.DataFrame(rows, columns=("layer", "features", "dead", "share"))
 

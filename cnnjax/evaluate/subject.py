@@ -146,7 +146,9 @@ def read(path: pathlib.Path, name: str = "", split: str = "") -> Subject:
         status = folder.status()
         if status.get("outcome") == "diverged":
             raise errors.UserError(f"{path} has diverged: it has no weights")
-        raise errors.UserError(f"{path} is not finished: it has no weights yet; --follow evaluates its checkpoints")
+        raise errors.UserError(
+            f"{path} is not finished: it has no weights yet; `cnnjax evaluate {path} --follow` evaluates its checkpoints"
+        )
     # The weights first: damaged ones are said to be so at once.
     _, variables = weights.read(path)
     return dataclasses.replace(_of_run(folder, config, name, split)[0], variables=variables)

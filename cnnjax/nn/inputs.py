@@ -19,6 +19,14 @@ def check_images(images: jax.Array | np.ndarray) -> None:
         raise errors.UserError(f"there is no image, or it has no pixels: the shape of images is {tuple(images.shape)}")
 
 
+def check_finite(name: str, values: np.ndarray) -> None:
+    """Raises a `UserError` where one of ``values``, which an error calls ``name``, is infinite or no number."""
+    if not np.isfinite(values).all():
+        raise errors.UserError(
+            f"{name} have values that are not finite: {int((~np.isfinite(values)).sum())} of {values.size}"
+        )
+
+
 def checked_labels(labels: Any, count: int, classes: int) -> np.ndarray:
     """The classes of so many images, int ``[count]``.
 

@@ -113,7 +113,7 @@ def markdown(entries: Sequence[Entry]) -> str:
         "construction, from the least to the most of the seeds. Below the claims, of every arm: parameters, the MACs that the",
         "logits of one image take, errors (mean ± standard deviation over the seeds), and where a claim is about how soon an",
         "error is reached, epochs until then and the median of the times. No verdict rests on times: they depend on what else",
-        "the machine did. Sections from before that was recorded have no such table.",
+        "the machine did.",
     ]
     for entry in entries:
         asked = entry.experiment

@@ -128,7 +128,7 @@ def _claim(each: Verdict, roles: Mapping[str, str]) -> str:
         (interval, numbers(each)),
         ("Margin", margin(each)),
         ("Seeds", f"n = {each.n}" + (f" ({', '.join(map(str, each.seeds))})" if each.n else "")),
-        ("p, adjusted (alone)", f"{probability(each.p_adjusted)} ({probability(each.p)})"),
+        ("p, adjusted (alone)", f"{probability(each.p_adjusted)} ({probability(each.p)}), level {each.level:.2g}"),
         ("The paper (not run here)", each.claim.paper or "no number is quoted"),
         *(("Note", note) for note in each.notes),
     ]

@@ -64,4 +64,5 @@ def _short(count: int | None) -> str:
 def _evidence(verdict: Verdict) -> str:
     """Mean, interval, margin, n and p in one clause."""
     text = f"{numbers(verdict)} vs {margin(verdict)}, n = {verdict.n}"
-    return text + ("" if math.isnan(verdict.p_adjusted) else f", Holm p {probability(verdict.p_adjusted)}")
+    holm = f", Holm p {probability(verdict.p_adjusted)} at level {verdict.level:.2g}"
+    return text + ("" if math.isnan(verdict.p_adjusted) else holm)

@@ -32,6 +32,7 @@ class Verdict:
       confidence: of that interval: 1 − the claim's level in Holm's procedure; 1 of an exact claim.
       p: two-sided, against the margin, for this claim alone.
       p_adjusted: the same by Holm over the family.
+      level: of the family, which that is compared with; where there are several looks, of the one that gave the verdict.
       seeds: those that were used.
       values: the contrast of each of them.
       notes: what a reader must know beside the numbers.
@@ -50,6 +51,7 @@ class Verdict:
     values: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     lost: bool = False
+    level: float = statistics.ALPHA
 
     @property
     def n(self) -> int:
@@ -146,12 +148,13 @@ def judge(
     family = [number for number, claim in enumerate(claims) if not claim.exact]
     p_values = [statistics.p_value(samples[number], claims[number].above) for number in family]
     judged = dict(zip(family, zip(p_values, statistics.holm(p_values, alpha), strict=True), strict=True))
-    return [
+    found = [
         _decide(claim, evidence[number], samples[number], *judged[number], (last or alpha) / alpha)
         if number in judged
         else _exact(claim, evidence[number], samples[number])
         for number, claim in enumerate(claims)
     ]
+    return [dataclasses.replace(each, level=alpha) for each in found]
 
 
 def judge_at_looks(

@@ -112,3 +112,15 @@ def test_what_else_cannot_be_asked(network):
     ):
         with pytest.raises(errors.UserError, match=message):
             ask()
+
+
+def test_what_is_not_finite_or_no_kernel(network):
+    model, variables, images = network
+    broken = np.array(images)
+    broken[0, 0, 0, :2] = np.nan, np.inf
+    with pytest.raises(errors.UserError, match="images have values that are not finite: 2 of 384"):
+        features.invariance(model, variables, broken, LABELS, "scale", [1.5], ["stage1"])
+    with pytest.raises(errors.UserError, match="filters have values that are not finite: 1 of 75"):
+        features.filters(np.where(np.arange(75) == 3, np.nan, 1.0).reshape(5, 5, 1, 3), 1)
+    with pytest.raises(errors.UserError, match=r"filters are a kernel \[h, w, channels, maps\], not of shape \(5, 5\)"):
+        features.filters(np.ones((5, 5)), 1)

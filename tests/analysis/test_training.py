@@ -63,6 +63,8 @@ def test_dead_features():
     taps = [*model.apply(variables, images)[1]]
     assert [*found.index] == [name for name in taps if name in found.index]
     assert taps != sorted(taps)
+    logistic = model.clone(activation="sigmoid")
+    assert training.dead(logistic, variables, [images]).empty  # never negative, and no rectifiers
     with pytest.raises(errors.UserError, match="there is no batch"):
         training.dead(model, variables, [])
 

@@ -355,7 +355,10 @@ def test_a_run_with_an_average_is_evaluated_with_it(train, evaluate, capsys):
         (["{linear}", "--set", "digitz", "--split", "test"], "unknown data set 'digitz'"),
         (["{linear}", "--set", "digits", "--split", "valid"], "unknown split 'valid'"),
         (["{finished}", "--set", "mnist"], "--set mnist is not the run's own (digits): --split says which part"),
-        (["{running}"], "is not finished: it has no weights yet; --follow evaluates its checkpoints"),
+        (
+            ["{running}"],
+            "is not finished: it has no weights yet; `cnnjax evaluate ",
+        ),
         (["{folder}"], "there is no run in"),
         (["none"], "there is no run and no file none"),
         ([], "name the folder of a run, or a file of weights"),

@@ -58,7 +58,7 @@ def test_a_section_says_what_the_file_says(path, scale):
     for row in cells:
         if row[3] != "? inconclusive":
             assert re.match(r"[+−]\d[\d.e+−]* \[[+−].*\].*, n = \d", row[2])
-    # Sections that were written before there was a table of arms have none, and name neither seeds nor a processor.
+    assert len(arms) == 1
     for headings, *rows in arms:
         assert re.search(
             r"`[^`]*` \(jax [^;]+; flax [^;]+; seeds \d[\d, ]*; on [^;]+; machine: [^;]+; cores a run: \d", kept

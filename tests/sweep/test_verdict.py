@@ -330,6 +330,7 @@ def test_a_claim_keeps_the_verdict_of_the_look_that_decided_it():
     [each] = verdict.judge_at_looks([CLAIM], ROLES, frame, tuple(range(10)), (5, 10))
     assert (each.verdict, each.n) == ("reproduced", 5)
     assert each.confidence == 1 - 0.05 / 4
+    assert each.level == 0.05 / 4
     [late] = verdict.judge_at_looks([CLAIM], ROLES, runs(plain56=shallow, plain20=shallow), tuple(range(10)), (5, 10))
     assert (late.verdict, late.n) == ("inconclusive", 10)
     [early] = verdict.judge_at_looks([CLAIM], ROLES, frame, tuple(range(5)), (5, 10))
