@@ -20,8 +20,8 @@ class Description:
         puts out, without the batch; ``parameters``; ``macs`` and ``flops``, see `cnnjax.analysis.cost`; ``stored``, values
         that stay for the gradients, see `cnnjax.analysis.memory`; ``field``, pixels of the image that a place sees along
         the height (missing: all of them), ``field_width``, ``stride``, ``padding``, ``aligned``, whether branches that
-        met before see the same centre, ``problem``, why there is no window and from where on, see
-        `cnnjax.analysis.receptive_field`; ``shapes`` of its parameters; ``macs_per_parameter``, how often each of them
+        met before see the same centre, ``problem``, why there is no window and from where on,
+        ``whole``, the layer from which on every place sees all pixels, see `cnnjax.analysis.receptive_field`; ``shapes`` of its parameters; ``macs_per_parameter``, how often each of them
         is used (missing: there are none).
       parameters: of the network.
       used: those of them that the logits depend on.
@@ -65,10 +65,11 @@ def describe(model: nn.Module, input_shape: Sequence[int]) -> Description:
             axes = (field.height, field.width)
             seen = [None if axis.problem else axis.size for axis in axes]
             problem = next((axis.problem for axis in axes if axis.problem), "")
-            where = (axes[0].stride, axes[0].padding, all(axis.aligned for axis in axes), problem)
+            whole = next((axis.whole for axis in axes if axis.whole and not problem), "")
+            where = (axes[0].stride, axes[0].padding, all(axis.aligned for axis in axes), problem, whole)
             rows.append((name, outputs[name], *counts, *seen, *where, shapes))
     counted, windows = ("parameters", "macs", "flops", "stored"), ("field", "field_width")
-    columns = ("layer", "output", *counted, *windows, "stride", "padding", "aligned", "problem", "shapes")
+    columns = ("layer", "output", *counted, *windows, "stride", "padding", "aligned", "problem", "whole", "shapes")
     table = pandas.DataFrame(rows, columns=columns).astype(dict.fromkeys(windows, "Int64"))
     table["macs_per_parameter"] = table["macs"] / table["parameters"].where(table["parameters"] > 0)
     sizes = [shape[1] * shape[2] * shape[3], *stored.values()]

@@ -32,6 +32,7 @@ class Axis:
       places: how many.
       aligned: whether all branches that met see the same centre.
       problem: why there is no such window, and from where on; empty otherwise.
+      whole: the layer from which on every place sees the whole image; empty where each has a window of its own.
     """
 
     size: int | None
@@ -40,6 +41,7 @@ class Axis:
     places: int
     aligned: bool = True
     problem: str = ""
+    whole: str = ""
 
     @property
     def padding(self) -> int:
@@ -55,7 +57,7 @@ class Axis:
         if not 0 <= place < self.places:
             raise errors.UserError(f"there is no place {place}; they are numbered 0 to {self.places - 1}")
         if self.problem or self.size is None:
-            raise errors.UserError(self.problem or "every place sees the whole image")
+            raise errors.UserError(self.problem or f"every place sees the whole image, from {self.whole} on")
         first = self.start + place * self.stride
         return first, first + self.size
 
@@ -176,6 +178,7 @@ class _Seen:
     start: int
     aligned: bool = True
     problem: str = ""
+    whole: str = ""
 
 
 _Value = tuple[_Seen, _Seen] | None
@@ -188,7 +191,7 @@ def _image() -> _Value:
 
 def _axis(seen: _Seen, shape: Sequence[int]) -> Axis:
     places = 1 if seen.dim is None else shape[seen.dim]
-    return Axis(seen.size, seen.stride, seen.start, places, seen.aligned, seen.problem)
+    return Axis(seen.size, seen.stride, seen.start, places, seen.aligned, seen.problem, seen.whole)
 
 
 def _moved(seen: _Seen, dim: int | None, extent: int = 1) -> _Seen:
@@ -206,7 +209,7 @@ def _met(one: _Seen, other: _Seen, where: str) -> _Seen:
     dim = one.dim if one.dim is not None else other.dim
     if one.size is None or other.size is None or (one.dim is None) != (other.dim is None):
         moving = one if one.dim is not None else other
-        return dataclasses.replace(moving, size=None)
+        return dataclasses.replace(moving, size=None, whole=one.whole or other.whole or _layer(where))
     if one.dim != other.dim or one.stride != other.stride:
         what = f"strides of {one.stride} and {other.stride} pixels meet" if one.dim == other.dim else "axes are mixed"
         return _Seen(dim, None, one.stride, one.start, False, f"there is no window from {_layer(where)} on: {what}")

@@ -168,6 +168,7 @@ def _show(layers: Any, totals: dict[str, Any], training: Any, line: str) -> None
     lines = [
         *(["~: of branches that met, not all have the same centre"] if apart.any() else []),
         *dict.fromkeys(problem for problem in layers["problem"] if problem),
+        *dict.fromkeys(f"from {layer} on every place sees the whole image" for layer in layers["whole"] if layer),
         f"{totals['name']}: {totals['paper']}",
         *([line] if line else []),
         f"fields: {', '.join(f'{key}={value!r}' for key, value in totals['fields'].items())}",

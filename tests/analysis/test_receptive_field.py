@@ -211,8 +211,14 @@ def test_squeeze_and_excitation_sees_the_whole_image():
     found = receptive_field.fields(models.create("seresnet18"), (1, 224, 224, 3))
     assert (found["pool1"].height.size, found["stage1/block1/conv2"].height.size) == (11, 27)
     assert (found["stage1"].height.size, found["stage1"].height.stride, found["stage1"].height.problem) == (None, 4, "")
-    with pytest.raises(errors.UserError, match="every place sees the whole image"):
+    with pytest.raises(errors.UserError, match=r"every place sees the whole image, from stage1/block1.* on"):
         found["stage1"].window(0, 0)
+    # The first gate is where it begins, and everything after it says so.
+    assert found["stage1/block1/conv2"].height.whole == ""
+    places = {name: each.height.whole for name, each in found.items() if each.height.places > 1}
+    since = [name for name, whole in places.items() if whole]
+    assert since == [name for name in places if name not in ("conv1", "norm1", "pool1")][-len(since) :]
+    assert set(places.values()) == {"", found["stage4"].height.whole}
 
 
 class Toy(nn.Module):
