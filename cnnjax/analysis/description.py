@@ -20,9 +20,9 @@ class Description:
         puts out, without the batch; ``parameters``; ``macs`` and ``flops``, see `cnnjax.analysis.cost`; ``stored``, values
         that stay for the gradients, see `cnnjax.analysis.memory`; ``field``, pixels of the image that a place sees along
         the height (missing: all of them), ``field_width``, ``stride``, ``padding``, ``aligned``, whether branches that
-        met before see the same centre, ``problem``, why there is no window and from where on,
-        ``whole``, the layer from which on every place sees all pixels, see `cnnjax.analysis.receptive_field`; ``shapes`` of its parameters; ``macs_per_parameter``, how often each of them
-        is used (missing: there are none).
+        met before see the same centre, ``problem``, why there is no window and from where on, ``whole``, the layer from
+        which on every place sees all pixels, see `cnnjax.analysis.receptive_field`; ``shapes`` of its parameters;
+        ``macs_per_parameter``, how often each of them is used (missing: there are none).
       parameters: of the network.
       used: those of them that the logits depend on.
       macs: for the logits.

@@ -54,7 +54,7 @@ class Estimate:
         """
         if (count := (memory - self.model) // self.image) < 1:
             raise errors.UserError(
-                f"{memory / MIB:,.0f} MiB are too few: the parameters take {self.model / MIB:,.0f}, "
+                f"{memory / MIB:,.3g} MiB are too few: the parameters take {self.model / MIB:,.0f}, "
                 f"and an image {self.image / MIB:,.1f}"
             )
         return count
