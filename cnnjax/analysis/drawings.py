@@ -95,7 +95,9 @@ def sums(found: PartialSums, name: str, feature: int) -> Figure:
     columns = min(5, len(parts))
     lines = -(-len(parts) // columns)
     figure = Figure(figsize=(2.5 * columns, 2.7 * lines + 0.6), layout="constrained")
-    figure.suptitle(f"{name}, map {feature}: the sum over {channels.shape[-1]} input channels, before normalisation")
+    several = "s" * (channels.shape[-1] > 1)
+    what = f"the sum over {channels.shape[-1]} input channel{several}, before normalisation"
+    figure.suptitle(f"{name}, map {feature}: {what}")
     reach = max(float(np.abs(values).max()) for _, values in parts) or 1.0
     every = []
     for place, (title, values) in enumerate(parts):
