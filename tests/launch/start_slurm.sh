@@ -46,7 +46,9 @@ SlurmctldPort=$controller_port
 SlurmdPort=$((controller_port + 1))
 SlurmUser=root
 SlurmdUser=root
+# What is requeued waits until its credentials have expired: two minutes by default.
 AuthType=auth/munge
+AuthInfo=cred_expire=5
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool
 SlurmctldPidFile=$folder/slurmctld.pid
