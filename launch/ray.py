@@ -27,7 +27,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--address", help="of a running cluster; default: $RAY_ADDRESS, else one that is started here")
+    parser.add_argument(
+        "--address", help="of a running cluster; default: $RAY_ADDRESS, or one on this machine, or one that is started"
+    )
     parser.add_argument("--cores", type=arguments.count, default=1, help="CPU cores of each worker; default: 1")
     parser.add_argument("--gpus", type=arguments.position, default=0, help="GPUs of each worker; default: 0")
     parser.add_argument("--tpus", type=arguments.position, default=0, help="TPU chips of each worker; default: 0")
@@ -56,7 +58,9 @@ def _pool(options: argparse.Namespace) -> pool.Open:
                 warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
                 ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error")
         except (OSError, ValueError, RuntimeError) as error:
-            raise errors.UserError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from error
+            raise errors.UserError(
+                f"no Ray cluster answers at {address or 'this machine'}: {error}; one with a token wants RAY_AUTH_MODE=token"
+            ) from error
         try:
             yield Ray(sweep, wanted, options.workers or len(sweep.arms), options.retries)
         finally:

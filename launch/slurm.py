@@ -225,7 +225,7 @@ class Worker:
         self._ended = self._ended or self._queue.looks
         if self._queue.looks == self._ended:
             return None
-        return pool.End(f"its job {self._id} was lost: {state}", lost=state not in _FINAL)
+        return pool.End(f"SLURM says of its job {self._id}: {state}", lost=state not in _FINAL)
 
     def stop(self) -> None:
         """Asks it to save and to end; one that waits does not begin."""

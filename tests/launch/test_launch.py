@@ -3,14 +3,18 @@
 import argparse
 import os
 import pathlib
+import pickle
 import shlex
 import subprocess
 import sys
+import types
 
 import pytest
 import yaml
 
 from cnnjax import cli, errors, machine
+from cnnjax.signals import EXIT_INTERRUPTED
+from cnnjax.sweep import pool
 from cnnjax.sweep.work import Work
 from cnnjax.train import hosts
 from launch import command, ray, slurm
@@ -188,3 +192,68 @@ def test_what_a_slice_of_tpus_can_do(tpu) -> None:
     status, calls = tpu("trian")
     assert status == 2
     assert calls == []
+
+
+class Queue(slurm.Queue):
+    """One that is looked at when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = "PENDING"
+
+    def state(self, job: str) -> str:
+        return self.now
+
+    def look(self, state: str) -> None:
+        self.now = state
+        self.looks += 1
+
+
+@pytest.fixture
+def job(launch, tmp_path: pathlib.Path) -> tuple[slurm.Worker, Queue, pathlib.Path]:
+    """A job of the first arm, the queue, and the file of its result."""
+    arm, queue, result = launch.sweep.arms[0], Queue(), tmp_path / "result.pkl"
+    submitted = types.SimpleNamespace(job_id="7_0", paths=types.SimpleNamespace(result_pickle=result))
+    return slurm.Worker(arm, (0,), submitted, queue), queue, result
+
+
+@pytest.mark.parametrize(
+    ("state", "lost"),
+    [("NODE_FAIL", True), ("FAILED", True), (slurm._GONE, True), ("CANCELLED", False), ("OUT_OF_MEMORY", False)],
+)
+def test_a_job_that_left_no_result(state: str, lost: bool, job) -> None:
+    worker, queue, _ = job
+    queue.now = state
+    assert worker.end() is None  # nobody has looked since it was submitted
+    for active in ("PENDING", "RUNNING", state, "PENDING", "RUNNING", state):  # put back into the queue
+        queue.look(active)
+        assert worker.end() is None
+    queue.look(state)
+    assert worker.end() == pool.End(f"SLURM says of its job 7_0: {state}", lost)
+
+
+@pytest.mark.parametrize(
+    ("result", "end"),
+    [
+        (("success", 0), pool.End()),
+        (("success", -9), pool.End("killed by signal 9: it printed nothing", lost=True)),
+        (
+            ("error", "Traceback\n  x\ncnnjax.errors.UserError: node7 does not see it\n"),
+            pool.End("node7 does not see it"),
+        ),
+    ],
+)
+def test_a_job_that_left_a_result(result: tuple[str, object], end: pool.End, job) -> None:
+    worker, _, file = job
+    file.write_bytes(pickle.dumps(result))
+    assert worker.end() == end
+
+
+def test_a_job_that_saved_and_ended_by_itself_was_told_to_by_slurm_or_by_someone(job) -> None:
+    worker, queue, file = job
+    file.write_bytes(pickle.dumps(("success", EXIT_INTERRUPTED)))
+    for state in ("COMPLETING", "CANCELLED"):
+        queue.look(state)
+        assert worker.end() is None
+    queue.look("CANCELLED")
+    assert worker.end() == pool.End("SLURM says of its job 7_0: CANCELLED")

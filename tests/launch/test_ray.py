@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import secrets
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Two nodes with a CPU each."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_worker_niceness", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own: of forks, of sockets that it leaves open
         from ray.cluster_utils import Cluster
