@@ -27,9 +27,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--address", help="of a running cluster; default: $RAY_ADDRESS, or one on this machine, or one that is started"
-    )
+    parser.add_argument("--address", help="of a running cluster; default: $RAY_ADDRESS, else one is started here")
     parser.add_argument("--cores", type=arguments.count, default=1, help="CPU cores of each worker; default: 1")
     parser.add_argument("--gpus", type=arguments.position, default=0, help="GPUs of each worker; default: 0")
     parser.add_argument("--tpus", type=arguments.position, default=0, help="TPU chips of each worker; default: 0")
@@ -50,7 +48,8 @@ def _pool(options: argparse.Namespace) -> pool.Open:
     def opened(sweep: Sweep) -> Iterator[Ray]:
         import ray
 
-        address = options.address or os.environ.get("RAY_ADDRESS")
+        # "local" is a cluster of its own: without an address Ray tries the last one here for minutes, also where that is dead.
+        address = options.address or os.environ.get("RAY_ADDRESS") or "local"
         try:
             _knock(address)
             with warnings.catch_warnings():
@@ -59,7 +58,7 @@ def _pool(options: argparse.Namespace) -> pool.Open:
                 ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error")
         except (OSError, ValueError, RuntimeError) as error:
             raise errors.UserError(
-                f"no Ray cluster answers at {address or 'this machine'}: {error}; one with a token wants RAY_AUTH_MODE=token"
+                f"no Ray cluster answers at {address}: {error}; one with a token wants RAY_AUTH_MODE=token"
             ) from error
         try:
             yield Ray(sweep, wanted, options.workers or len(sweep.arms), options.retries)
@@ -152,9 +151,9 @@ class Worker:
         ray.kill(self._actor)
 
 
-def _knock(address: str | None) -> None:
+def _knock(address: str) -> None:
     """Raises an `OSError` where nothing listens at ``HOST:PORT``: Ray itself would try for minutes."""
-    host, colon, port = (address or "").rpartition(":")
+    host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "/" not in host:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 

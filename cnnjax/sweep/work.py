@@ -3,6 +3,7 @@
 Imports little: it is the first thing that happens on such a machine.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -14,9 +15,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import filelock
+
 from cnnjax import errors, machine
 
 POLL_S = 0.2
+LEASE_S = 120
+"""A network file system lets go of what a lost machine held only when a lease ends: of NFS 4, after 90 s."""
+
 _TRAVELLING = ("CNNJAX_", "JAX_", "XLA_")
 """Variables that begin so change what is computed, and where data are found."""
 
@@ -93,6 +99,7 @@ class Work:
             raise errors.UserError(f"{machine.name()} does not see {self.shared}: launchers want a shared file system")
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        self._wait_for_folders()
         with machine.claimed(self.cores) as cores:
             self._process = start(self.arguments, self.log, cores, self.directory, self.variables)
             return self._watch(self._process)
@@ -109,6 +116,14 @@ class Work:
         if self._process:
             self._watch(self._process)
         return DelayedSubmission(dataclasses.replace(self))
+
+    def _wait_for_folders(self) -> None:
+        """Until nobody holds the runs of this arm; after :data:`LEASE_S` ``cnnjax train`` says who cannot have them."""
+        last = time.monotonic() + LEASE_S
+        for file in sorted(self.log.parent.glob("seed-*/.lock")):
+            while not self._stopping and time.monotonic() < last:
+                with contextlib.suppress(filelock.Timeout), filelock.FileLock(file, timeout=POLL_S):
+                    break
 
     def _watch(self, process: "subprocess.Popen[bytes]") -> int:
         # `checkpoint` interrupts this very loop, possibly inside of `Popen.poll`, which would then know nothing.

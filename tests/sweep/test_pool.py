@@ -16,6 +16,7 @@ from rich.console import Console
 
 from cnnjax.sweep import experiment, plan, pool, runner, work
 from cnnjax.sweep.plan import Arm, Sweep
+from cnnjax.train.run import folder_lock
 
 LOST, FAILED = pool.End("its machine was lost", lost=True), pool.End("exit status 2: no")
 
@@ -124,6 +125,18 @@ def test_work_saves_when_it_is_told_to_stop(given: work.Work, how: Callable[[wor
     thread = when_ready(given, lambda: how(given))
     assert given() == 75
     thread.join()
+
+
+def test_work_waits_until_what_a_lost_machine_held_is_free(given: work.Work) -> None:
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(given()))
+    with folder_lock(given.log.parent / "seed-0", "in use"):
+        thread.start()
+        time.sleep(0.5)
+        assert not given.log.exists()
+    when_ready(given, given.stop).join()
+    thread.join()
+    assert codes == [75]
 
 
 def test_work_that_goes_back_into_the_queue_saves_and_can_be_done_again(given: work.Work) -> None:
