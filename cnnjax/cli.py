@@ -31,10 +31,16 @@ from cnnjax.commands.process import EXIT_FAILED, EXIT_USAGE
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit status.
+    """Runs a command; returns its exit status, see :func:`answer`."""
+    return answer(_parser(), words)
 
-    0: done. 1: a run of a sweep failed. 2: something the user asked for cannot be done, said in one line. 75: interrupted
-    and saved, can be started again.
+
+def answer(parser: argparse.ArgumentParser, words: Sequence[str] | None = None) -> int:
+    """Does what a parser's options say: ``run(options, settings)``, where ``takes_settings`` allows for settings.
+
+    Returns:
+      The exit status. 0: done. 1: a run of a sweep failed. 2: something the user asked for cannot be done, said in one line.
+      75: interrupted and saved, can be started again.
     """
     # XLA warns, in many lines, of every program that takes long to compile. What goes wrong is an exception too.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -43,10 +49,9 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no × shows another character
     # Apart from the rest: argparse takes an option with a space in it, --config.duration="2 epochs", for a file's name.
     settings = [each for each in words if each.startswith("--config.")]
-    parser = _parser()
     options, unknown = parser.parse_known_args([each for each in words if each not in settings])
     for each in [*unknown, *(settings if not options.takes_settings else ())]:
-        parser.error(f"unknown argument {each!r}; `cnnjax {options.command} --help` lists what there is")
+        parser.error(f"unknown argument {each!r}; `{options.prog} --help` lists what there is")
     status = _status(options, settings)
     if hosts := sys.modules.get("cnnjax.train.hosts"):
         hosts.leave(status)
@@ -71,7 +76,7 @@ def _status(options: argparse.Namespace, settings: list[str]) -> int:
         return _interrupted()
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage above it; takes no abbreviations."""
 
     def __init__(self, **settings: Any) -> None:
@@ -82,13 +87,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="cnnjax", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(prog="cnnjax", description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[..., int], text: str, takes_settings: bool = False) -> argparse.ArgumentParser:
         more = " Settings are changed by --config.key.name=value." if takes_settings else ""
         sub = commands.add_parser(name, help=text, description=text + more)
-        sub.set_defaults(run=run, takes_settings=takes_settings)
+        sub.set_defaults(run=run, takes_settings=takes_settings, prog=sub.prog)
         return sub
 
     for each in (

@@ -1,11 +1,15 @@
 """The machine that this process runs on."""
 
+import contextlib
 import ctypes
 import hashlib
 import os
 import pathlib
 import platform
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+
+import filelock
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 """Parameters of glibc's mallopt(3)."""
@@ -20,6 +24,35 @@ def pin(numbers: Sequence[int]) -> None:
     """Restricts this process to some cores, where the system can. Libraries count cores when they start: call it first."""
     if numbers and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, numbers)
+
+
+@contextlib.contextmanager
+def claimed(count: int) -> Iterator[list[int]]:
+    """So many cores that no other process here has claimed, while inside; shared ones where too few are left.
+
+    Empty where this process may use no more anyway, as under a scheduler that has pinned it. The kernel gives back what a
+    killed process had.
+    """
+    here = cores()
+    if len(here) <= count or not hasattr(os, "sched_setaffinity"):
+        yield []
+        return
+    folder = pathlib.Path(tempfile.gettempdir(), f"cnnjax-cores-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        mine: list[int] = []
+        for number in here:
+            with contextlib.suppress(filelock.Timeout):
+                held.enter_context(filelock.FileLock(folder / f"{number}.lock", timeout=0))
+                mine.append(number)
+            if len(mine) == count:
+                break
+        yield mine if len(mine) == count else here[:count]
+
+
+def name() -> str:
+    """What it is called in its network."""
+    return platform.node()
 
 
 def keep_memory() -> None:

@@ -3,26 +3,18 @@
 import argparse
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
 from cnnjax import arguments
 from cnnjax.commands import process
 
+if TYPE_CHECKING:
+    from cnnjax.sweep.pool import Open
+
 
 def add(command: process.Add) -> None:
     """Adds the commands."""
-    run = command("run", _run, "run an experiment, or what is left of it, and report", takes_settings=True)
-    _experiment_arguments(run)
-    run.add_argument("--seeds", type=arguments.seeds, default=(), help="e.g. 0-4 or 0,1,2; default: the scale's")
-    run.add_argument(
-        "--until-decided",
-        type=arguments.count,
-        metavar="MAX",
-        help="add seeds until every claim is decided, or there are MAX of them",
-    )
-    run.add_argument("--workers", type=arguments.count, default=0, help="processes; default: as many as help")
-    run.add_argument(
-        "--dry-run", action="store_true", help="check every arm's settings, show parameters and estimated time"
-    )
+    run_arguments(command("run", run, "run an experiment, or what is left of it, and report", takes_settings=True))
 
     report = command("report", _report, "write an experiment's report from what has been run")
     _experiment_arguments(report)
@@ -45,13 +37,32 @@ def _experiment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs"), help="default: runs")
 
 
-def _run(options: argparse.Namespace, settings: list[str]) -> int:
+def run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of every launcher."""
+    _experiment_arguments(parser)
+    parser.add_argument("--seeds", type=arguments.seeds, default=(), help="e.g. 0-4 or 0,1,2; default: the scale's")
+    parser.add_argument(
+        "--until-decided",
+        type=arguments.count,
+        metavar="MAX",
+        help="add seeds until every claim is decided, or there are MAX of them",
+    )
+    parser.add_argument(
+        "--workers", type=arguments.count, default=0, help="at a time, at most; default: as many as help"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check every arm's settings, show parameters and estimated time"
+    )
+
+
+def run(options: argparse.Namespace, settings: list[str], open_pool: "Open | None" = None) -> int:
+    """Runs an experiment and reports, with workers of some pool (default: on this machine); returns the exit status."""
     process.stop_as_interrupt()
     process.leave_devices_to_workers()
     from rich.console import Console
 
     from cnnjax import signals
-    from cnnjax.sweep import ensembles, experiment, plan, rehearsal, report, runner, summary
+    from cnnjax.sweep import ensembles, experiment, plan, rehearsal, report, runner, summary, workers
     from cnnjax.sweep.verdict import INCONCLUSIVE
     from cnnjax.train.loop import Interrupted
 
@@ -74,7 +85,7 @@ def _run(options: argparse.Namespace, settings: list[str]) -> int:
             console.print(rehearsal.table(sweep))
             return process.EXIT_OK
         try:
-            failures = runner.run(sweep, options.workers, console)
+            failures = runner.run(sweep, open_pool or workers.local(options.workers), console)
         except Interrupted:
             console.print("stopped; the same command goes on from here")
             return signals.EXIT_INTERRUPTED

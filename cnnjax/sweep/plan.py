@@ -43,6 +43,11 @@ class Arm:
     source: str = ""
     measures: Sequence[str] = ()
 
+    @property
+    def log(self) -> pathlib.Path:
+        """What its workers have printed."""
+        return self.folder / "worker.log"
+
     def run(self, seed: int) -> tuple[RunFolder, configs.ConfigDict]:
         """The folder and the settings of one run."""
         return RunFolder(self.folder / f"seed-{seed}"), configs.override(self.config, {"seed": seed})

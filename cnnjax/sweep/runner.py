@@ -1,15 +1,17 @@
-"""Runs a sweep on this machine: starts workers, watches them, and stops them when told to."""
+"""Runs a sweep: has workers started, watches them, and stops them when told to."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.live import Live
 
 from cnnjax import signals
-from cnnjax.sweep import measures, progress, workers
-from cnnjax.sweep.plan import Arm, Sweep
+from cnnjax.sweep import measures, progress
+from cnnjax.sweep.plan import Sweep
+from cnnjax.sweep.pool import Open, Task, Worker, record_failure
 from cnnjax.train.loop import Interrupted
 from cnnjax.train.run import folder_lock
 
@@ -17,7 +19,7 @@ POLL_S = 0.5
 PLAIN_S = 30.0
 
 
-def run(sweep: Sweep, count: int, console: Console) -> list[str]:
+def run(sweep: Sweep, open_pool: Open, console: Console) -> list[str]:
     """Does what is left of a sweep.
 
     Runs that are finished with the same settings are left alone, interrupted ones go on, ones with other settings are moved
@@ -25,7 +27,7 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
 
     Args:
       sweep: what to do.
-      count: how many workers; 0 for as many as help.
+      open_pool: where its workers run, `workers.local` or another.
       console: for progress.
 
     Returns:
@@ -50,36 +52,42 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
             console.print(f"all {total} runs are finished: nothing to do")
             return []
         done = total - sum(len(pending) for _, pending in waiting)
-        # Not the arms that are waiting: a worker of a sweep that goes on has as many cores as it had before.
-        count = min(count or workers.default_count(), len(sweep.arms))
-        console.print(
-            f"{total} runs in {len(sweep.arms)} arms, {done} finished before; {count} at a time; {sweep.folder}",
-            soft_wrap=True,
-        )
-        free = workers.shares(count)
-        active: list[workers.Worker] = []
-        failures: list[str] = []
-        told = 0
-        with signals.noted() as stopped, _display(sweep, console) as show:
+        with open_pool(sweep) as pool, signals.noted() as stopped, _display(sweep, console) as show:
+            console.print(
+                f"{total} runs in {len(sweep.arms)} arms, {done} finished before; {pool.words}; {sweep.folder}",
+                soft_wrap=True,
+            )
+            active: list[Worker] = []
+            failures: list[str] = []
+            tries: Counter[str] = Counter()
+            told = 0
             try:
                 while (waiting and not stopped()) or active:
-                    while free and not stopped() and (ready := _ready(waiting, active)):
-                        waiting.remove(ready)
-                        active.append(workers.start(*ready, free.pop()))
+                    room = pool.at_once - len(active)
+                    if room > 0 and not stopped() and (ready := _ready(waiting, active)[:room]):
+                        waiting = [task for task in waiting if task not in ready]
+                        active += pool.start(ready)
                     if stopped() > told:
                         # The first time they are asked to save. One that has saved answers a second signal by dying of it,
                         # and the second time that is what is wanted.
                         again, told = told > 0, stopped()
                         console.print("killing the workers" if again else "stopping: the workers save their runs")
                         for worker in active:
-                            worker.kill() if again else worker.process.terminate()
+                            worker.kill() if again else worker.stop()
                     time.sleep(POLL_S)
-                    for worker in [each for each in active if each.ended()]:
+                    for worker, end in [(each, end) for each in active if (end := each.end())]:
                         active.remove(worker)
-                        free.append(list(worker.cores))
-                        if not stopped() and (failure := worker.failure()):
-                            worker.record_failure()
-                            failures.append(f"{worker.arm.name}: {failure} (see {worker.log})")
+                        arm = worker.arm
+                        if stopped() or not end.failure:
+                            continue
+                        if end.lost and tries[arm.name] < pool.retries:
+                            tries[arm.name] += 1
+                            left = arm.pending()
+                            waiting = [(arm, left), *waiting] if left else waiting
+                            console.print(f"{arm.name}: {end.failure}; it goes on elsewhere", soft_wrap=True)
+                        else:
+                            record_failure(arm, worker.seeds, end.failure)
+                            failures.append(f"{arm.name}: {end.failure} (see {arm.log})")
                     show()
             finally:
                 for worker in active:
@@ -89,13 +97,10 @@ def run(sweep: Sweep, count: int, console: Console) -> list[str]:
     return failures
 
 
-Waiting = list[tuple[Arm, list[int]]]
-
-
-def _ready(waiting: Waiting, active: list[workers.Worker]) -> tuple[Arm, list[int]] | None:
-    """The first arm whose source is not still to be trained; where that has failed, the arm says so by failing itself."""
+def _ready(waiting: Sequence[Task], active: Sequence[Worker]) -> list[Task]:
+    """The arms whose source is not still to be trained; where that has failed, the arm says so by failing itself."""
     undone = {arm.name for arm, _ in waiting} | {worker.arm.name for worker in active}
-    return next((each for each in waiting if each[0].source not in undone), None)
+    return [task for task in waiting if task[0].source not in undone]
 
 
 @contextmanager

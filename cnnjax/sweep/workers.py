@@ -1,89 +1,81 @@
-"""Worker processes: each trains one arm, ``cnnjax train``, seeds in sequence so that they share a compiled program."""
+"""Workers on this machine: each trains one arm, ``cnnjax train``, seeds in sequence so that they share a compiled program."""
 
-import dataclasses
+import contextlib
 import os
 import pathlib
 import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from cnnjax import errors, machine, signals
-from cnnjax.sweep.plan import Arm
-from cnnjax.train.run import RunFolder
+from cnnjax import machine
+from cnnjax.sweep import pool, work
+from cnnjax.sweep.plan import Arm, Sweep
 
 
-@dataclasses.dataclass
 class Worker:
-    """A process at work on an arm.
-
-    It ends when this process does, however that ends: it reads a pipe whose other end only this process holds.
+    """A process at work on an arm. It ends when this process does, see `work.start`.
 
     Attributes:
       arm: what it trains.
       seeds: which runs of it.
       process: it.
-      cores: CPU cores it is pinned to.
     """
 
-    arm: Arm
-    seeds: Sequence[int]
-    process: subprocess.Popen[bytes]
-    cores: Sequence[int]
+    def __init__(self, arm: Arm, seeds: Sequence[int], process: "subprocess.Popen[bytes]") -> None:
+        self.arm, self.seeds, self.process = arm, seeds, process
 
-    @property
-    def log(self) -> pathlib.Path:
-        """What it printed."""
-        return self.arm.folder / "worker.log"
-
-    def ended(self) -> bool:
-        """Whether it has ended; nothing of it is held open then."""
+    def end(self) -> pool.End | None:
+        """See `pool.Worker`; nothing of it is held open then."""
         if self.process.poll() is None:
-            return False
+            return None
         if self.process.stdin:
             self.process.stdin.close()
-        return True
+        return pool.end(self.arm, self.process.returncode)
+
+    def stop(self) -> None:
+        """Asks it to save and to end."""
+        self.process.terminate()
 
     def kill(self) -> None:
         """Ends it without saving."""
         self.process.kill()
         self.process.wait()
-        self.ended()
-
-    def failure(self) -> str:
-        """Why it ended without finishing its runs; empty if it did finish."""
-        code = self.process.returncode
-        if code == 0:
-            return ""
-        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
-        last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-        how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
-        how = "told to stop, not by this sweep" if code == signals.EXIT_INTERRUPTED else how
-        return f"{how}: {last.removeprefix('cnnjax: error: ')}"
-
-    def record_failure(self) -> None:
-        """Writes the failure into the status of the run that was under way, which may not have been able to."""
-        for seed in self.seeds:
-            folder = RunFolder(self.arm.folder / f"seed-{seed}")
-            try:
-                if folder.status().get("state") != "finished":
-                    folder.set_status(state="failed", error=self.failure())
-                    return
-            except errors.UserError:  # a damaged status, which is what the worker has failed of
-                return
+        self.end()
 
 
-def start(arm: Arm, seeds: Sequence[int], cores: Sequence[int]) -> Worker:
-    """Starts a worker on some seeds of an arm, pinned to ``cores`` (none: not pinned)."""
-    arm.folder.mkdir(parents=True, exist_ok=True)
-    # It trains by itself, also where a scheduler has started several of us.
-    alone = ["--processes", "1", "--until-stdin-closes"]
-    command = [sys.executable, "-m", "cnnjax", *command_line(arm, seeds), *alone]
-    if cores:
-        command += ["--cores", ",".join(map(str, cores))]
-    with (arm.folder / "worker.log").open("ab") as log:
-        # Its own session: Ctrl-C reaches this process alone, which then tells its workers to save and stop.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
-    return Worker(arm, seeds, process, cores)
+class Local:
+    """Workers with as many cores for each.
+
+    Args:
+      count: how many at a time.
+    """
+
+    retries = 0
+
+    def __init__(self, count: int) -> None:
+        self.at_once, self.words = count, f"{count} at a time"
+        self._shares = shares(count)
+        self._workers: list[Worker | None] = [None] * count
+
+    def start(self, tasks: Sequence[pool.Task]) -> list[Worker]:
+        """Starts a worker for each task."""
+        return [self._start(*task) for task in tasks]
+
+    def _start(self, arm: Arm, seeds: Sequence[int]) -> Worker:
+        place = next(i for i, each in enumerate(self._workers) if not each or each.process.returncode is not None)
+        process = work.start(command_line(arm, seeds), arm.log, self._shares[place])
+        self._workers[place] = worker = Worker(arm, seeds, process)
+        return worker
+
+
+def local(count: int = 0) -> pool.Open:
+    """So many workers on this machine; 0: as many as help."""
+
+    @contextlib.contextmanager
+    def opened(sweep: Sweep) -> Iterator[Local]:
+        # Not the arms that are waiting: a worker of a sweep that goes on has as many cores as it had before.
+        yield Local(min(count or default_count(), len(sweep.arms)))
+
+    return opened
 
 
 def command_line(arm: Arm, seeds: Sequence[int]) -> list[str]:

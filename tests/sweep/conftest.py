@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -64,55 +64,5 @@ def write_run(tmp_path: pathlib.Path) -> Write:
         base["macs"] = 40_551_040
         (run / "status.json").write_text(json.dumps({**base, "summary": summary, **(status or {})}))
         return run
-
-    return write
-
-
-RECIPE = pathlib.Path(__file__).parents[2] / "configs" / "resnet_cifar_digits.py"
-THIN, WIDE = {"model.width": 2}, {"model.width": 3}
-EXPERIMENT = """
-from cnnjax.sweep.experiment import Claim, Experiment, Scale
-
-experiment = Experiment(
-    question={question!r},
-    source="Nobody (2000), Fig. 0",
-    scales={{
-        name: Scale(config={recipe!r}, overrides={overrides!r}, arms={arms!r}, roles={roles!r}, seeds={seeds!r})
-        for name in ("digits", "small")
-    }},
-    claims=[Claim("Wide networks have a lower training error.", "train/error", {{"thin": 1, "wide": -1}})],
-)
-"""
-
-
-@pytest.fixture(scope="session")
-def tiny_overrides(tiny_settings: list[str]) -> dict[str, Any]:
-    """Eight layers, one epoch of 11 steps."""
-    base = configs.load(RECIPE)
-    return configs.parse(base, tiny_settings) | {"duration": "1 epochs", "schedule.boundaries": ("0.5 epochs",)}
-
-
-@pytest.fixture(scope="session")
-def write_experiment(tiny_overrides: dict[str, Any]) -> Callable[..., pathlib.Path]:
-    """Writes ``<folder>/tiny.py``: a thin and a wide network on digits."""
-
-    def write(
-        folder: pathlib.Path,
-        arms: Mapping[str, Mapping[str, Any]] | None = None,
-        seeds: Sequence[int] = (0, 1),
-        question: str = "Does width help?",
-        **overrides: Any,
-    ) -> pathlib.Path:
-        text = EXPERIMENT.format(
-            recipe=str(RECIPE),
-            question=question,
-            overrides={**tiny_overrides, **overrides},
-            arms={"thin": THIN, "wide": WIDE, **(arms or {})},
-            roles={"thin": "thin", "wide": "wide"},
-            seeds=tuple(seeds),
-        )
-        path = folder / "tiny.py"
-        path.write_text(text)
-        return path
 
     return write

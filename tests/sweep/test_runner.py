@@ -18,7 +18,7 @@ from rich.console import Console
 
 from cnnjax import errors, machine
 from cnnjax.signals import EXIT_INTERRUPTED
-from cnnjax.sweep import experiment, plan, progress, runner, store
+from cnnjax.sweep import experiment, plan, progress, runner, store, workers
 from cnnjax.sweep.plan import Sweep
 from cnnjax.train.run import folder_lock
 
@@ -30,7 +30,7 @@ def load(path: pathlib.Path, *settings: str) -> Sweep:
 def run(sweep: Sweep, count: int = 2) -> tuple[list[str], str]:
     """The failures, and what was shown."""
     output = io.StringIO()
-    return runner.run(sweep, count, Console(file=output, width=200)), output.getvalue()
+    return runner.run(sweep, workers.local(count), Console(file=output, width=200)), output.getvalue()
 
 
 def results(folder: pathlib.Path) -> tuple[pandas.DataFrame, dict[str, bytes]]:

@@ -14,7 +14,7 @@ from cnnjax import cli, machine
 from cnnjax import config as configs
 from cnnjax.commands import process
 from cnnjax.signals import EXIT_INTERRUPTED
-from cnnjax.sweep import experiment, plan, workers
+from cnnjax.sweep import experiment, plan, pool, work, workers
 from cnnjax.sweep.plan import Arm
 from cnnjax.train import loop
 from cnnjax.train.run import RunFolder
@@ -80,39 +80,39 @@ def ended(arm: Arm, code: str, log: str = "") -> workers.Worker:
         (arm.folder / "worker.log").write_text(log)
     process = subprocess.Popen([sys.executable, "-c", code])
     process.wait()
-    return workers.Worker(arm, (0, 1), process, ())
+    return workers.Worker(arm, (0, 1), process)
 
 
 @pytest.mark.parametrize(
-    ("code", "log", "failure"),
+    ("code", "log", "failure", "lost"),
     [
-        ("", "all well\n", ""),
-        ("raise SystemExit(2)", "line\ncnnjax: error: no such thing\n\n", "exit status 2: no such thing"),
-        ("raise SystemExit(1)", "", "exit status 1: it printed nothing"),
-        ("import os; os.kill(os.getpid(), 9)", "step 5\n", "killed by signal 9: step 5"),
-        (f"raise SystemExit({EXIT_INTERRUPTED})", "saved\n", "told to stop, not by this sweep: saved"),
+        ("", "all well\n", "", False),
+        ("raise SystemExit(2)", "line\ncnnjax: error: no such thing\n\n", "exit status 2: no such thing", False),
+        ("raise SystemExit(1)", "", "exit status 1: it printed nothing", False),
+        ("import os; os.kill(os.getpid(), 9)", "step 5\n", "killed by signal 9: step 5", True),
+        (f"raise SystemExit({EXIT_INTERRUPTED})", "saved\n", "told to stop, not by this sweep: saved", True),
     ],
 )
-def test_why_it_ended(code: str, log: str, failure: str, arm) -> None:
-    assert ended(arm(), code, log).failure() == failure
+def test_why_it_ended(code: str, log: str, failure: str, lost: bool, arm) -> None:
+    assert ended(arm(), code, log).end() == pool.End(failure, lost)
 
 
 def test_failure_is_recorded_in_the_run_that_was_under_way(arm) -> None:
-    worker = ended(arm(), "raise SystemExit(1)", "out of memory\n")
-    first, second = (RunFolder(worker.arm.folder / f"seed-{seed}") for seed in (0, 1))
+    made = arm()
+    first, second = (RunFolder(made.folder / f"seed-{seed}") for seed in (0, 1))
     done = {"state": "finished", "outcome": "completed", "step": 1, "seconds": 1.0, "summary": {}}
     first.set_status(**done)
-    worker.record_failure()
+    pool.record_failure(made, (0, 1), "exit status 1: out of memory")
     assert first.status() == done
     assert second.status() == {"state": "failed", "error": "exit status 1: out of memory"}
 
 
 def test_failure_of_a_damaged_run_is_not_recorded_over_it(arm) -> None:
-    worker = ended(arm(), "raise SystemExit(1)")
-    status = worker.arm.folder / "seed-0" / "status.json"
-    status.parent.mkdir()
+    made = arm()
+    status = made.folder / "seed-0" / "status.json"
+    status.parent.mkdir(parents=True)
     status.write_text("{")
-    worker.record_failure()
+    pool.record_failure(made, (0, 1), "exit status 1")
     assert status.read_text() == "{"
 
 
@@ -138,9 +138,10 @@ def test_one_worker_a_core() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not pin processes")
 def test_worker_ends_when_its_pipe_is_closed(arm) -> None:
-    worker = workers.start(arm(), (0,), machine.cores()[:1])
-    assert worker.process.stdin is not None
-    worker.process.stdin.close()
-    assert worker.process.wait() == 1
-    assert worker.log.read_text() == ""
-    assert worker.failure() == "exit status 1: it printed nothing"
+    made = arm()
+    process = work.start(workers.command_line(made, (0,)), made.log, machine.cores()[:1])
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait() == 1
+    assert made.log.read_text() == ""
+    assert pool.end(made, 1).failure == "exit status 1: it printed nothing"

@@ -1,0 +1,1 @@
+"""How an experiment reaches machines; see README.md beside this file."""
