@@ -20,6 +20,8 @@ from cnnjax.bench.peer import Peer, take_turns
 FILES, WIDTH, HEIGHT, QUALITY = 512, 500, 375, 95
 """JPEG files of ImageNet's usual size, about 110 kB each."""
 SIDE, BATCH = 224, 64
+TURN_S = 4.0
+"""A turn is long beside what a loader holds ready."""
 AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 """Of what is cropped at random: Szegedy et al. 2014, §6."""
 
@@ -107,7 +109,7 @@ def measure(python: str, turns: int, say: Callable[[str], None], files: int = FI
             except errors.UserError as error:
                 failed[loader.name] = str(error)
                 say(str(error))
-        times = take_turns(peers, turns)
+        times = take_turns(peers, turns, TURN_S)
         versions = tuple(dict.fromkeys(peer.info["version"] for peer in peers.values()))
     return Result({name: [batch / each for each in seconds] for name, seconds in times.items()}, versions, failed)
 

@@ -19,14 +19,14 @@ from cnnjax import errors
 SETTLE_S = 0.3
 """Between two turns: threads that wait actively for their next work let go of the cores in the meantime."""
 TURN_S = 0.5
-"""A turn is about as long, so that the clock and the caches' first misses do not count."""
+"""A turn of steps is about as long, so that the clock and the caches' first misses do not count."""
 
 Name = TypeVar("Name", bound=Hashable)
 
 
-def take_turns(peers: Mapping[Name, "Peer"], turns: int) -> dict[Name, list[float]]:
-    """Seconds a step of each peer and turn: A B C A B C ..."""
-    steps = {name: max(1, round(TURN_S / peer.time(2))) for name, peer in peers.items()}
+def take_turns(peers: Mapping[Name, "Peer"], turns: int, turn_s: float = TURN_S) -> dict[Name, list[float]]:
+    """Seconds a step of each peer and turn, which lasts about ``turn_s``: A B C A B C ..."""
+    steps = {name: max(1, round(turn_s / peer.time(2))) for name, peer in peers.items()}
     times: dict[Name, list[float]] = {name: [] for name in peers}
     for _ in range(turns):
         for name, peer in peers.items():

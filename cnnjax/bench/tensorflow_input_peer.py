@@ -33,10 +33,11 @@ def dataset(asked):
         return tf.saturate_cast(tf.round(image), tf.uint8), label
 
     found = tf.data.Dataset.from_tensor_slices(([str(path) for path in files], labels))
-    found = found.shuffle(len(files)).repeat().map(load, tf.data.AUTOTUNE)
+    found = found.shuffle(len(files)).repeat().map(load, asked["workers"])
     options = tf.data.Options()
     options.threading.private_threadpool_size = asked["workers"]
-    return found.batch(asked["batch"], drop_remainder=True).prefetch(tf.data.AUTOTUNE).with_options(options)
+    # Not as far ahead as it likes: what it has read while others have their turn would be counted as read in its own.
+    return found.batch(asked["batch"], drop_remainder=True).prefetch(2).with_options(options)
 
 
 def main():
