@@ -89,10 +89,11 @@ def channels(text: str) -> tuple[float, ...]:
 
 
 def shape(text: str) -> tuple[int, ...]:
-    """``"224"`` → 224, a side; ``"224x192x3"`` → height, width and channels."""
-    if not re.fullmatch(r"[1-9][0-9]{0,4}((x[1-9][0-9]{0,4}){2})?", text.lower()):
+    """``"224"`` → 224, a side; ``"224x192"`` → height and width; ``"224x192x3"`` → height, width and channels."""
+    if not re.fullmatch(r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4}){0,2}", text.lower()):
         raise argparse.ArgumentTypeError(
-            f"expected a side, 224, or height, width and channels, 224x224x3, each at most 99,999, not {text!r}"
+            "expected a side, 224, height and width, 224x192, or height, width and channels, 224x192x3, each at most 99,999, "
+            f"not {text!r}"
         )
     return tuple(int(part) for part in text.lower().split("x"))
 

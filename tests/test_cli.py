@@ -51,7 +51,10 @@ BAD: dict[str, tuple[list[object], str]] = {
     "benchmark": (["bench", "steps"], "'steps'"),
     "page of results": (["experiments", "--markdown", ""], "expected the name of a file, not ''"),
     "memory": (["describe", "resnet20", "--memory", "16 apples"], "memory is written 16GiB or 16GB, not '16 apples'"),
-    "memory for nothing": (["describe", "resnet20", "--memory", "1MiB"], "1 MiB are too few: the parameters take 3"),
+    "memory for nothing": (
+        ["describe", "resnet20", "--memory", "1KiB"],
+        "not even one image fits into 1,024 bytes: the",
+    ),
     "optimiser of a description": (["describe", "resnet20", "--optimizer", "adm"], "unknown optimiser 'adm'"),
     "no turns": (["bench", "growth", "--turns", "0"], "expected a number from 1 on, not '0'"),
     "settings of a benchmark without any": (
@@ -136,8 +139,9 @@ BAD: dict[str, tuple[list[object], str]] = {
     "field's type": (["describe", "resnet20", "width=wide"], "the field width of the model 'resnet20' is of type int"),
     "depth of a model": (["describe", "resnet_cifar", "depth=9"], "6n"),
     "input": (
-        ["describe", "resnet20", "--input", "32x32"],
-        "expected a side, 224, or height, width and channels, 224x224x3, each at most 99,999, not '32x32'",
+        ["describe", "resnet20", "--input", "32x"],
+        "expected a side, 224, height and width, 224x192, or height, width and channels, 224x192x3, each at most 99,999, not "
+        "'32x'",
     ),
     "input without size": (["describe", "resnet20", "--input", "32x0x3"], "each at most 99,999, not '32x0x3'"),
     "a number too large": (["describe", "resnet20", "--batch", "1234567"], "a number up to 999,999, not '1234567'"),

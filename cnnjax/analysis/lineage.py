@@ -138,6 +138,7 @@ def footprints(names: Sequence[str] = (), batches: Sequence[int] = (4, 8, 16)) -
     Raises:
       UserError: a network that is not of the lineage, or fewer than three numbers of images.
     """
+    memory.check_fitted(batches)
     return pandas.DataFrame([_footprint(name, batches) for name in _checked(names)])
 
 

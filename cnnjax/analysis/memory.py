@@ -10,7 +10,7 @@ of it twice, or in place, or not at all. What it sets aside in truth is :func:`c
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -28,6 +28,11 @@ COPIES = {"sgd": 2, "sgd-momentum": 3, "adam": 4}
 """Optimiser → how many numbers it keeps for a parameter, the parameter and its gradient among them."""
 BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 MIB = 2**20
+
+
+def written(size: int) -> str:
+    """So many bytes in MiB, or as they are where that is less than one."""
+    return f"{size / MIB:,.1f} MiB" if size >= MIB else f"{size:,} bytes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +59,8 @@ class Estimate:
         """
         if (count := (memory - self.model) // self.image) < 1:
             raise errors.UserError(
-                f"{memory / MIB:,.3g} MiB are too few: the parameters take {self.model / MIB:,.0f}, "
-                f"and an image {self.image / MIB:,.1f}"
+                f"not even one image fits into {written(memory)}: the parameters and their copies take {written(self.model)}, "
+                f"and an image {written(self.image)}"
             )
         return count
 
@@ -114,6 +119,12 @@ def inference(parameters: int, values: int, dtype: str = "float32") -> Estimate:
     return Estimate(parameters * BYTES[dtype], values * BYTES[dtype])
 
 
+def check_fitted(batches: Collection[int]) -> None:
+    """Raises a `UserError` where a line cannot be fitted to steps of so many images each: through two it always goes."""
+    if (count := len(set(batches))) < 3:
+        raise errors.UserError(f"a line is fitted to three different numbers of images or more, not {count}")
+
+
 def fit(measured: Mapping[int, int]) -> tuple[Estimate, float]:
     """The line bytes = model + images × image that is nearest to what steps of several sizes take, by least squares.
 
@@ -126,8 +137,7 @@ def fit(measured: Mapping[int, int]) -> tuple[Estimate, float]:
     Raises:
       UserError: there are fewer than three sizes: through two a line always goes.
     """
-    if len(measured) < 3:
-        raise errors.UserError(f"a line is fitted to three different numbers of images or more, not {len(measured)}")
+    check_fitted(measured)
     images, found = (np.array(each, np.float64) for each in zip(*measured.items(), strict=True))
     image, model = np.polyfit(images, found, 1)
     left = found - (model + image * images)

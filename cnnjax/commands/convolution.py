@@ -33,7 +33,8 @@ def _convolution(options: argparse.Namespace, settings: list[str]) -> int:
     from cnnjax.analysis import convolutions
 
     if len(options.input) != 3:
-        raise errors.UserError(f"a map is height, width and channels, 32x32x192, not {options.input[0]}")
+        given = "x".join(map(str, options.input))
+        raise errors.UserError(f"a map is height, width and channels, 32x32x192, not {given}")
     found = convolutions.table(options.input, options.maps, options.window, options.groups, options.reduce)
     if options.json:
         process.say(json.dumps(json.loads(found.to_json(orient="records")), indent=2))

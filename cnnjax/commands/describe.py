@@ -20,7 +20,7 @@ def add(command: process.Add) -> None:
     )
     describe.add_argument("name")
     describe.add_argument("field", nargs="*", help="fields of the network, e.g. shortcut=B")
-    describe.add_argument("--input", type=arguments.shape, help="224, or 224x224x3; default: the paper's")
+    describe.add_argument("--input", type=arguments.shape, help="224, 224x192 or 224x192x3; default: the paper's")
     describe.add_argument("--batch", type=arguments.count, default=1, help="images in a step; default: 1")
     describe.add_argument("--optimizer", default="sgd-momentum", help="sgd, sgd-momentum (default) or adam")
     describe.add_argument("--dtype", help="of the formula's numbers; default: that of the network's field")
@@ -45,8 +45,9 @@ def _describe(options: argparse.Namespace, settings: list[str]) -> int:
 
     given = fields(options.name, options.field)
     model = models.create(options.name, **given)
-    side = options.input or model.input_shape
-    shape = side if len(side) == 3 else (*side, *side, model.input_shape[2])
+    given_shape = options.input or model.input_shape
+    sides = given_shape * 2 if len(given_shape) == 1 else given_shape
+    shape = (*sides, model.input_shape[2])[:3]
     dtype = options.dtype or model.dtype
     if (options.compile or options.fit) and dtype != model.dtype:
         raise errors.UserError(
@@ -86,6 +87,7 @@ def _describe(options: argparse.Namespace, settings: list[str]) -> int:
             "compiled_flops": made.flops,
         }
     if options.fit:
+        memory.check_fitted(options.fit)
         measured = {each: memory.compiled(model, (each, *shape), options.optimizer).total for each in options.fit}
         line, left = memory.fit(measured)
         totals |= {
@@ -138,7 +140,7 @@ def _show(layers: Any, totals: dict[str, Any], training: Any, line: str) -> None
     import pandas
     from rich.table import Table
 
-    from cnnjax.analysis.memory import BYTES, MIB
+    from cnnjax.analysis.memory import BYTES, MIB, written
 
     console = process.console()
     table, words = Table(box=None), ("layer", "output", "shapes")
@@ -180,9 +182,7 @@ def _show(layers: Any, totals: dict[str, Any], training: Any, line: str) -> None
         f"inference, by the formula: {totals['inference_bytes'] / MIB:,.1f} MiB for {batch}",
     ]
     if "largest_batch" in totals:
-        lines.append(
-            f"{totals['largest_batch']:,} images fit into {totals['memory_bytes'] / MIB:,.0f} MiB, by the formula"
-        )
+        lines.append(f"{totals['largest_batch']:,} images fit into {written(totals['memory_bytes'])}, by the formula")
     if "compiled_bytes" in totals:
         arguments, temporary, total = (totals[f"compiled_{name}"] / MIB for name in ("arguments", "temporary", "bytes"))
         ratio = totals["compiled_bytes"] / totals["training_bytes"]

@@ -37,6 +37,8 @@ def parse(layers: str) -> list[tuple[str, re.Match[str]]]:
       UserError: a word that is none, a number that is too large, or words in an order that the pattern does not have.
     """
     found: list[tuple[str, re.Match[str]]] = []
+    if re.search(r"->\s*(->|$)|^\s*->", layers):
+        raise errors.UserError("layers: an arrow stands between two words; beside one of these there is none")
     words = layers.replace("->", " ").split()
     if words[:1] == ["input"]:
         words = words[1:]

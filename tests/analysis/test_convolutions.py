@@ -80,7 +80,7 @@ def test_as_a_command(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["32", "8"], "a map is height, width and channels, 32x32x192, not 32"),
+        (["32x24", "8"], "a map is height, width and channels, 32x32x192, not 32x24"),
         (["32x32x190", "256", "--groups", "3"], "3 groups do not divide both 190 and 256 channels"),
         (["32x32x4", "4", "--window", "4"], "a window has an odd side from 3 on, not 4"),
     ],

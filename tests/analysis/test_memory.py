@@ -145,8 +145,9 @@ def test_largest_batch():
     estimate = memory.Estimate(model=100 * MIB, image=3 * MIB)
     assert estimate.largest(400 * MIB) == 100
     assert estimate.total(100) == 400 * MIB
-    with pytest.raises(errors.UserError, match="102 MiB are too few: the parameters take 100, and an image 3"):
+    with pytest.raises(errors.UserError, match=r"into 102.0 MiB: the parameters .* take 100.0 MiB, and an image 3"):
         estimate.largest(102 * MIB)
+    assert [memory.written(size) for size in (1000, MIB - 1, MIB)] == ["1,000 bytes", "1,048,575 bytes", "1.0 MiB"]
 
 
 def test_a_line_through_measured_steps():
@@ -178,8 +179,19 @@ def test_what_is_compiled_grows_with_the_images(capsys):
     assert cli.main([*words[:-1]]) == 0
     printed = capsys.readouterr().out
     assert "images fit into it by what was fitted" in printed
-    assert cli.main(["describe", "lenet5_dense", "--fit", "8,8,16"]) == 2
-    assert "three different numbers of images" in capsys.readouterr().err
+
+
+def test_too_few_steps_are_refused_before_any_is_compiled(capsys, monkeypatch):
+    monkeypatch.setattr(memory, "compiled", lambda *_: pytest.fail("compiled"))
+    for command in ("describe", "lineage"):
+        assert cli.main([command, "lenet5", "--fit", "8,8,16"]) == 2
+        assert "three different numbers of images or more, not 2" in capsys.readouterr().err
+
+
+def test_height_and_width_of_the_images(capsys):
+    for written, shape in (("40", [40, 40, 1]), ("40x36", [40, 36, 1]), ("40x36x2", [40, 36, 2])):
+        assert cli.main(["describe", "lenet_mnist", "--input", written, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["input"] == shape
 
 
 def test_numbers_are_of_the_networks_type(capsys):

@@ -95,6 +95,10 @@ def test_a_long_line_is_refused_at_once():
     ("layers", "message"),
     [
         ("", "the end does not fit"),
+        *[
+            (line, "between two words")
+            for line in ("conv3-8 -> -> fc-8", "conv3-8->->fc-8", "-> conv3-8", "conv3-8 -> ")
+        ],
         ("fc-10", "'fc-10' does not fit"),
         ("pool2 conv3-8", "'pool2' does not fit"),
         ("conv3-8 pool2 pool2", "'pool2' does not fit"),
