@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas
 
 from cnnjax import errors, models
-from cnnjax.analysis import memory, sizes
+from cnnjax.analysis import cost, memory, sizes
 from cnnjax.analysis.memory import MIB
 
 ONE_VIEW = "centre"
@@ -23,7 +23,8 @@ _COSTS = (
 _FOOTPRINTS = (
     "Memory of a training step with momentum in float32, by the formula 3 × parameters + 2 × values × images, and by the\n"
     "compiler on a CPU. Copies of parameters and values: a line through the compiled steps, in the formula's terms. Largest\n"
-    "batch: in 16 GiB. `cnnjax.analysis.lineage.footprints` says why they differ."
+    "batch: in 16 GiB. `cnnjax.analysis.lineage.footprints` says why they differ. FLOPs of a step: as the compiler counts\n"
+    "them, and what that is of three times those of an evaluation."
 )
 
 
@@ -124,6 +125,11 @@ def footprints(names: Sequence[str] = (), batches: Sequence[int] = (4, 8, 16)) -
     a step images are: Xception's 4 copies are 353 of 4,629 MiB, 91 more than three. GoogLeNet's parameters hold those of
     auxiliary classifiers.)
 
+    *Operations.* Three times an evaluation's: the values, the gradients of the layer's input, and those of its parameters. The
+    compiler leaves out products with padding (0.93 of a convolution of 3×3 on 19×19 remain), and no step needs gradients of
+    the images (AlexNet, 0.88). It counts the gradient of a depthwise convolution's kernel as that of a full one, 64 times too
+    much with 64 channels: Xception (3.36).
+
     Args:
       names: of :data:`NETWORKS`; none: all.
       batches: images in a step; three numbers or more. A step of each is compiled, which takes seconds to minutes.
@@ -133,7 +139,8 @@ def footprints(names: Sequence[str] = (), batches: Sequence[int] = (4, 8, 16)) -
       ``ratio``; ``copies``, how often the compiler's bytes hold the parameters (the formula: 3), and ``kept``, how often the
       stored values of an image (the formula: 2), both from the line that is fitted over ``batches``; ``off``, the root of the
       mean square by which it misses them, as a share of ``compiled``; ``largest`` and ``fitted_largest``, images that fit into
-      :data:`MEMORY`, by formula and by line.
+      :data:`MEMORY`, by formula and by line; ``compiled_flops``, operations of a step as the compiler counts them, for one
+      image, and ``flops_ratio`` to three times those of an evaluation, see `cnnjax.analysis.cost.flops`.
 
     Raises:
       UserError: a network that is not of the lineage, or fewer than three numbers of images.
@@ -153,8 +160,10 @@ def _footprint(name: str, batches: Sequence[int]) -> dict[str, object]:
     model = models.create(name)
     parameters = sizes.known()[name].parameters
     values = sum(memory.stored(model, (1, *model.input_shape)).values())
+    flops = sum(cost.by_layer(model, (1, *model.input_shape), cost.operations).values())
     formula = memory.training(parameters, values)
-    measured = {batch: memory.compiled(model, (batch, *model.input_shape)).total for batch in batches}
+    steps = {batch: memory.compiled(model, (batch, *model.input_shape)) for batch in batches}
+    measured = {batch: step.total for batch, step in steps.items()}
     line, left = memory.fit(measured)
     batch = max(batches)
     return {
@@ -168,6 +177,8 @@ def _footprint(name: str, batches: Sequence[int]) -> dict[str, object]:
         "off": left / measured[batch],
         "largest": formula.largest(MEMORY),
         "fitted_largest": line.largest(MEMORY),
+        "compiled_flops": steps[batch].flops / batch,
+        "flops_ratio": steps[batch].flops / batch / (3 * flops),
     }
 
 
@@ -191,6 +202,8 @@ _SHOWN: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "off": ("line is off by, %", lambda share: f"{100 * share:.2f}"),
     "largest": ("largest batch", "{:,}".format),
     "fitted_largest": ("by the line", "{:,}".format),
+    "compiled_flops": ("compiled GFLOPs an image", lambda flops: f"{flops / 1e9:,.4f}"),
+    "flops_ratio": ("of three times evaluation's", "{:.2f}".format),
 }
 """Column of a frame → its title and how its values are written, in the order in which they are shown."""
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnnjax import cli, errors, models
-from cnnjax.analysis import charts, lineage, memory, sizes
+from cnnjax.analysis import charts, description, lineage, memory, sizes
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -84,13 +84,15 @@ def test_memory_in_the_formulas_terms(monkeypatch):
     values = sum(memory.stored(models.create("lenet5"), (1, 32, 32, 1)).values())
 
     def compiled(model, shape, optimizer="sgd-momentum"):
-        return memory.Compiled(2 * 4 * 60_000, 4 * 60_000 + shape[0] * 4 * values, 0.0)
+        return memory.Compiled(2 * 4 * 60_000, 4 * 60_000 + shape[0] * 4 * values, 7e6 * shape[0])
 
     monkeypatch.setattr(memory, "compiled", compiled)
     row = lineage.footprints(["lenet5"], (2, 4, 8)).iloc[0]
     assert (round(row.copies, 4), round(row.kept, 4), round(row.off, 6)) == (3, 1, 0)
     assert row.formula == 12 * 60_000 + 8 * 8 * values
     assert row.ratio == row.compiled / row.formula
+    assert row.compiled_flops == 7e6
+    assert row.flops_ratio == 7e6 / (3 * description.describe(models.create("lenet5"), (32, 32, 1)).flops)
     assert (row.largest, row.fitted_largest) == ((2**34 - 720_000) // (8 * values), (2**34 - 720_000) // (4 * values))
 
 
@@ -122,6 +124,7 @@ def test_memory_as_a_command(capsys):
     assert row["batch"] == 32
     assert row["compiled"] > 2 * 4 * 60_000
     assert 0.5 < row["ratio"] < 2
+    assert 0.5 < row["flops_ratio"] < 2
 
 
 def test_the_chart_has_a_point_and_a_name_for_each():
@@ -146,6 +149,7 @@ def test_the_page_that_is_kept():
     for name, images, *numbers in rows[1:]:
         formula, compiled, ratio = (float(each.replace(",", "")) for each in numbers[:3])
         assert compiled / formula == pytest.approx(ratio, abs=0.006 + 0.1 / formula)
+        assert float(numbers[-1]) == pytest.approx(float(numbers[-2]) * 1e9 / (6 * sizes.known()[name].macs), rel=0.1)
         assert formula * 2**20 > 12 * sizes.known()[name].parameters
         if name in ("lenet5", "alexnet", "vgg16"):  # quickly traced
             model = models.create(name)
