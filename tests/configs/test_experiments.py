@@ -199,7 +199,7 @@ def test_every_arm_makes_a_step(path, known, tmp_path, monkeypatch):
         else:
             examples = program.feed.arrays["train"]
             order = jax.ShapeDtypeStruct(examples["label"].shape, "int32")
-            step = functools.partial(program._run, size=(config.task.sizes or (0,))[0])
+            step = functools.partial(program.feed.steps, kind=(False, (config.task.sizes or (0,))[0]))
             sums = jax.eval_shape(program.task.init)
             state, _ = jax.eval_shape(step, program.abstract, sums, examples, order, 0, 0, 1, 1.0)
             assert jax.tree.structure(state) == jax.tree.structure(program.abstract)
