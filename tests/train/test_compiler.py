@@ -171,7 +171,7 @@ def test_the_command_keeps_programs_unless_it_is_told_not_to(
             CNNJAX_CACHE_DIR=str(cache),
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
-        kept = list(cache.glob("programs-*/jit__run-*"))
+        kept = list(cache.glob("programs-*/jit_steps-*"))
         assert len(kept) == (keep == "True")
     metrics = [(tmp_path / f"run-{keep}" / "metrics.jsonl").read_text() for keep in ("False", "True")]
     assert metrics[0] == metrics[1]
