@@ -13,9 +13,10 @@ guided                both (Springenberg et al. 2014, "guided backpropagation")
 
 Rules that the papers do not give: where windows overlap and share a maximum, what comes down both is added; of equal maxima of
 a window the first gets it; batch normalisation in evaluation is a scale, which is kept, as are averages over windows, shortcuts
-and branches, which are linear; a gate of squeeze-and-excitation is a product, and something comes down both its sides; other
-activations have their gradient. Saliency takes the gradient of normalisation over
-channels too, the other two skip it.
+and branches, which are linear; other activations have their gradient, and products too. So where squeeze and excitation
+multiplies maps by gates, what comes down goes both ways: to the maps, times the gates, and through the gates to what was
+squeezed, with a rectifier between its two layers under the same rule as any. Saliency takes the gradient of normalisation
+over channels too, the other two skip it.
 """
 
 import functools

@@ -7,6 +7,8 @@ import pytest
 
 from cnnjax import errors, models
 from cnnjax.analysis import deconvnet, features
+from cnnjax.nn.network import Network
+from cnnjax.nn.rows import GlobalPool, SqueezeExcite
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,33 @@ def test_as_the_paper_says(network, method):
         expected = transposed(down, params["conv1"]["kernel"], 4, 0, image.shape)
         assert np.abs(expected).max() > 0
         np.testing.assert_allclose(got[number], expected, atol=2e-5 * np.abs(expected).max())
+
+
+class Gated(Network):
+    """Images of eight channels times their gates."""
+
+    def table(self):
+        return (SqueezeExcite(ratio=1), GlobalPool())
+
+
+@pytest.mark.parametrize("method", RULES)
+def test_what_comes_down_to_gates_goes_both_ways(method):
+    """By hand: d · gates to the maps, and Σ d·x · gates′ through both layers of the gates, spread over the mean's places."""
+    model, channel = Gated(num_classes=8), 2
+    images = jax.random.normal(jax.random.key(1), (1, 3, 4, 8))
+    variables = jax.tree.map(lambda leaf: 2 * leaf, model.init(jax.random.key(3), images))
+    got, [activation], [place] = deconvnet.project(model, variables, images, "squeeze_excite", channel, method=method)
+    reduce, expand = (variables["params"]["squeeze_excite"][name] for name in ("reduce", "expand"))
+    image = np.asarray(images[0], np.float64)
+    squeezed = image.mean((0, 1)) @ reduce["kernel"] + reduce["bias"]
+    gates = 1 / (1 + np.exp(-(np.maximum(squeezed, 0) @ expand["kernel"] + expand["bias"])))
+    down = np.zeros_like(image)
+    down[(*place, channel)] = activation
+    through = RULES[method](expand["kernel"] @ ((down * image).sum((0, 1)) * gates * (1 - gates)), squeezed)
+    spread = reduce["kernel"] @ through / image[..., 0].size
+    assert np.abs(spread).max() > 1e-3
+    np.testing.assert_allclose(got[0], down * gates + spread, rtol=1e-4, atol=1e-6)
+    assert ((squeezed <= 0) & (through != 0)).any() == (method == "deconvnet")
 
 
 def test_saliency_is_the_gradient(network):
