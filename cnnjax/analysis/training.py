@@ -13,7 +13,8 @@ import optax
 import pandas
 
 from cnnjax import errors
-from cnnjax.analysis.layers import evaluated, forward, layers, picked
+from cnnjax.analysis import program
+from cnnjax.analysis.layers import evaluated, forward, layers, picked, trace
 from cnnjax.nn import inputs, stacking
 
 Batches = Iterable[tuple[jax.Array, jax.Array | np.ndarray]]
@@ -82,41 +83,50 @@ def _gradient(model: nn.Module, params: Any, rest: Any, images: jax.Array, label
 def dead(model: nn.Module, variables: Mapping[str, Any], batches: Iterable[jax.Array]) -> pandas.DataFrame:
     """Features that are zero for every image and at every place: rectifiers that nothing gets through.
 
-    Rectifiers are told by their values: never negative, and zero somewhere, which a logistic function is not. Seen is what the
-    network shows as a tap, and no rectifier within a block.
-
     Args:
       model: the network, in evaluation.
       variables: of it.
       batches: preprocessed images ``[N, H, W, C]``.
 
     Returns:
-      One row a tap of a rectifier, in the order in which the network puts them out: ``layer``, ``features``, ``dead``, and
-      ``share``.
+      One row a tap that is what rectifiers put out, as it is or joined or pooled by maxima, in the order in which the network
+      puts them out: ``layer``, ``features``, ``dead``, and ``share``. Rectifiers whose outputs are no tap, as inside of blocks,
+      are not seen.
 
     Raises:
       UserError: there is no batch.
     """
-    least: dict[str, np.ndarray] = {}
     most: dict[str, np.ndarray] = {}
-    for found in evaluated(_extremes, model, variables, batches):
-        for name, (low, high) in found.items():
-            least[name] = np.minimum(least.get(name, np.inf), low)
-            most[name] = np.maximum(most.get(name, -np.inf), high)
-    rows = [
-        (name, len(high), int((high == 0).sum()), float((high == 0).mean()))
-        for name, high in most.items()
-        if least[name].min() == 0
-    ]
+    for found in evaluated(_largest, model, variables, batches):
+        most |= {name: np.maximum(most.get(name, -np.inf), each) for name, each in found.items()}
+    rows = [(name, len(each), int((each == 0).sum()), float((each == 0).mean())) for name, each in most.items()]
     return pandas.DataFrame(rows, columns=("layer", "features", "dead", "share"))
 
 
-def _extremes(model: nn.Module, variables: Any, images: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
-    """Of each tap the least and the largest value of each feature."""
+def _largest(model: nn.Module, variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+    """Of each rectified tap the largest value of each feature."""
+    inputs.check_images(images)
     taps: Any = model.apply(variables, images)[1]
-    flat = {name: each.reshape(-1, each.shape[-1]).astype(jnp.float32) for name, each in taps.items()}
     # What leaves a compiled function as a plain dictionary is sorted by its keys.
-    return collections.OrderedDict((name, (each.min(0), each.max(0))) for name, each in flat.items())
+    return collections.OrderedDict(
+        (name, taps[name].reshape(-1, taps[name].shape[-1]).max(0).astype(jnp.float32))
+        for name in _rectified(model, images.shape)
+    )
+
+
+def _rectified(model: nn.Module, shape: Sequence[int]) -> list[str]:
+    """The taps that are what rectifiers put out, as the traced program has it."""
+    traced = trace(model, shape)
+    made = {variable: equation for equation in traced.jaxpr.eqns for variable in equation.outvars}
+
+    def rectified(variable: Any) -> bool:
+        if (equation := made.get(variable)) is None:
+            return False
+        if equation.primitive.name in ("concatenate", "reduce_window_max"):
+            return all(map(rectified, equation.invars))
+        return program.called(equation) == "relu"
+
+    return [name for name, variable in traced.taps if rectified(variable)]
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> pandas.DataFrame:

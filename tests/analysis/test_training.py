@@ -69,6 +69,21 @@ def test_dead_features():
         training.dead(model, variables, [])
 
 
+@pytest.mark.parametrize(("activation", "listed"), [("relu", ["conv1", "stage1"]), ("sigmoid", []), ("elu", [])])
+def test_only_what_rectifiers_put_out_can_be_dead(activation, listed):
+    """Sigmoids are never negative either, and so is the mean of what rectifiers put out."""
+    model, variables, images, _ = made("resnet_cifar", (2, 8, 8, 3), depth=8, width=2, activation=activation)
+    assert training.dead(model, variables, [images])["layer"].tolist()[:2] == listed
+    assert "global_pool" in model.apply(variables, images)[1]
+    assert "global_pool" not in training.dead(model, variables, [images])["layer"].tolist()
+
+
+def test_what_is_joined_and_pooled_is_rectified_still():
+    found = training._rectified(models.create("googlenet", width_factor=1 / 8), (1, 224, 224, 3))
+    assert {"conv1", "pool1", "inception_3a", "pool3", "inception_5b"} <= {*found}
+    assert not {"lrn1", "global_pool", "aux1_logits", "classifier"} & {*found}
+
+
 def test_changes():
     _, variables, _, _ = made(width=4)
     moved = jax.tree.map(lambda leaf: 1.5 * leaf, variables["params"])
