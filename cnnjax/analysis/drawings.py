@@ -92,12 +92,12 @@ def sums(found: PartialSums, name: str, feature: int) -> Figure:
         parts.append((f"the other {len(others)} together", channels[..., others].sum(-1)))
     parts.append((f"bias: {found.bias:.3g}", np.full(channels.shape[:2], found.bias)))
     parts.append((f"their sum: map {feature}", found.output[0]))
-    columns = min(5, len(parts))
+    columns, count = min(5, len(parts)), channels.shape[-1]
     lines = -(-len(parts) // columns)
     figure = Figure(figsize=(2.5 * columns, 2.7 * lines + 0.6), layout="constrained")
-    several = "s" * (channels.shape[-1] > 1)
-    what = f"the sum over {channels.shape[-1]} input channel{several}, before normalisation"
-    figure.suptitle(f"{name}, map {feature}: {what}")
+    figure.suptitle(
+        f"{name}, map {feature}: the sum over {count} input channel{'s' * (count != 1)}, before normalisation"
+    )
     reach = max(float(np.abs(values).max()) for _, values in parts) or 1.0
     every = []
     for place, (title, values) in enumerate(parts):

@@ -30,8 +30,11 @@ def pixels(axes: Axes, shape: Sequence[int]) -> None:
 
 def bar(axes: Axes, drawn: Any) -> Any:
     """A colour bar as high as the picture that it belongs to."""
-    found = axes.figure.colorbar(drawn, cax=axes.inset_axes((1.03, 0, 0.05, 1)))
+    figure: Any = axes.figure
+    found = figure.colorbar(drawn, cax=axes.inset_axes((1.03, 0, 0.05, 1)))
     found.ax.tick_params(labelsize=LABEL)
+    # Else its numbers run into what stands left of the next picture.
+    figure.set_layout_engine("constrained", w_pad=0.12)
     return found
 
 
