@@ -13,7 +13,7 @@ def add(command: process.Add) -> None:
         "look", _look, "draw what a run's network has learned: filters, features, occlusion, evidence, training ..."
     )
     look.add_argument("run_folder", type=pathlib.Path, metavar="RUN", help="the folder of a finished run")
-    look.add_argument("--to", type=pathlib.Path, default=pathlib.Path("pictures"), help="folder; default: pictures")
+    look.add_argument("--to", type=arguments.folder, default=pathlib.Path("pictures"), help="folder; default: pictures")
     look.add_argument(
         "--layer",
         default="",

@@ -138,7 +138,10 @@ def read(path: pathlib.Path, name: str = "", split: str = "") -> Subject:
         if not path.exists():
             raise errors.UserError(f"there is no run and no file {path}")
         if not (name and split):
-            raise errors.UserError(f"{path} is a file of weights: --set and --split say what it is evaluated on")
+            raise errors.UserError(
+                f"{path} is a file and no run's folder; of a file of weights --set and --split of `cnnjax evaluate` say "
+                "what it is evaluated on"
+            )
         return _of_file(path, name, split)
     folder = RunFolder(path)
     config = folder.config()
@@ -146,6 +149,8 @@ def read(path: pathlib.Path, name: str = "", split: str = "") -> Subject:
         status = folder.status()
         if status.get("outcome") == "diverged":
             raise errors.UserError(f"{path} has diverged: it has no weights")
+        if status.get("state") == "finished":
+            raise errors.UserError(f"{path} is finished, but its {folder.weights.name} is not there")
         raise errors.UserError(
             f"{path} is not finished: it has no weights yet; `cnnjax evaluate {path} --follow` evaluates its checkpoints"
         )

@@ -106,6 +106,7 @@ def test_windows_of_the_layer_that_is_shown_are_smaller_than_the_image(trained):
         (["--image", "360"], "--image 360: there are 360 test images"),
         (["--image", "-1"], "expected a number from 0 on, not '-1'"),
         (["--features", "a"], "features are written 0-4 or 0,1,2, not 'a'"),
+        (["--to", "pyproject.toml"], "expected the name of a folder, not 'pyproject.toml'"),
     ],
 )
 def test_what_cannot_be_looked_at(trained, tmp_path, words, message, capsys):

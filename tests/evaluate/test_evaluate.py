@@ -351,14 +351,15 @@ def test_a_run_with_an_average_is_evaluated_with_it(train, evaluate, capsys):
             "unknown protocol '11crop'; available: whole, centre, 10crop",
         ),
         (["{linear}", *ON_DIGITS, "--protocol", "full"], "values an image, and has weights for 64"),
-        (["{linear}", "--set", "digits"], "--set and --split say what it is evaluated on"),
+        (
+            ["{linear}", "--set", "digits"],
+            "linear.safetensors is a file and no run's folder; of a file of weights --set and --split of `cnnjax evaluate` say",
+        ),
         (["{linear}", "--set", "digitz", "--split", "test"], "unknown data set 'digitz'"),
         (["{linear}", "--set", "digits", "--split", "valid"], "unknown split 'valid'"),
         (["{finished}", "--set", "mnist"], "--set mnist is not the run's own (digits): --split says which part"),
-        (
-            ["{running}"],
-            "is not finished: it has no weights yet; `cnnjax evaluate ",
-        ),
+        (["{running}"], "is not finished: it has no weights yet; `cnnjax evaluate "),
+        (["{lost}"], "lost is finished, but its weights.safetensors is not there"),
         (["{folder}"], "there is no run in"),
         (["none"], "there is no run and no file none"),
         ([], "name the folder of a run, or a file of weights"),
@@ -395,6 +396,8 @@ def test_what_a_user_can_get_wrong(words, message, linear, trained, running, tmp
         places[name].write_text(text)
     places["normalised"] = running.path.parent / "normalised.safetensors"
     shutil.copy(trained.weights, places["normalised"])
+    places["lost"] = shutil.copytree(running.path, tmp_path / "lost")
+    RunFolder(places["lost"]).set_status(state="finished", outcome="completed")
     places["five"] = Linear(tmp_path / "five.safetensors", 5).path
     with pytest.raises(SystemExit, match="2"):
         raise SystemExit(cli.main(["evaluate", *(word.format(**places) for word in words)]))
