@@ -67,3 +67,27 @@ def over_training(
     index = pandas.MultiIndex.from_product(([*found], PERCENTILES, range(values.shape[2])), names=names)
     frame = pandas.DataFrame({"value": values.ravel()}, index).reset_index()
     return frame[["step", "unit", "percentile", "value"]]
+
+
+def moved(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """How far each percentile ranges over the checkpoints, in spreads of its unit.
+
+    A spread is from the 15th percentile to the 85th, the mean over the checkpoints: a unit of which everything is
+    multiplied by the same, as by another scale of normalisation, moves as far as before.
+
+    Args:
+      frame: of :func:`over_training`.
+
+    Returns:
+      ``[units, 3]``, without the units that are constant at every checkpoint: they have no spread.
+
+    Raises:
+      UserError: all units are.
+    """
+    low, *_, high = PERCENTILES
+    curves = frame.groupby(["unit", "percentile"])["value"]
+    ranges, means = (curves.max() - curves.min()).unstack(), curves.mean().unstack()
+    spread = means[high] - means[low]
+    if not (varies := spread > 0).any():
+        raise errors.UserError("no unit of the layer varies between images, so there is no spread to measure by")
+    return ranges[varies].div(spread[varies], axis=0)

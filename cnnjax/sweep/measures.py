@@ -84,8 +84,7 @@ def _probes(shown: Subject) -> dict[str, float]:
 
 
 def _percentiles(shown: Subject) -> dict[str, float]:
-    """``moved``: how far they range over the run's checkpoints, in a unit's own distance from the 15th to the 85th percentile
-    (the mean over checkpoints), so that networks of different scale compare; the mean over them and over units.
+    """``moved``: how far they range over the run's checkpoints, in spreads of their units, the mean over them and over units.
 
     Of what the last layer before the classifier puts out, before its activation; `cnnjax.analysis.percentiles`.
     """
@@ -98,10 +97,7 @@ def _percentiles(shown: Subject) -> dict[str, float]:
             f"{shown.path} has kept {kept} checkpoint{'s' * (kept != 1)}, and what moves is seen between two: "
             "execution.checkpoint.every and execution.checkpoint.keep say which are kept"
         )
-    table = found.pivot(index=["unit", "step"], columns="percentile", values="value")
-    spread = (table[percentiles.PERCENTILES[-1]] - table[percentiles.PERCENTILES[0]]).groupby("unit").mean()
-    ranges = table.groupby("unit").max() - table.groupby("unit").min()
-    return {"moved": float(ranges.div(spread, axis=0).to_numpy().mean())}
+    return {"moved": float(percentiles.moved(found).to_numpy().mean())}
 
 
 def _error(shown: Subject, protocol: str) -> float:

@@ -46,6 +46,42 @@ def test_over_training_each_checkpoint_has_its_rows(perceptron):
         percentiles.over_training(model, [], [images], "fc1")
 
 
+def test_movement_is_measured_by_the_spread_of_a_unit(perceptron):
+    """Outputs ten times as large move as far; between the checkpoints the layer before is doubled."""
+    model, variables, images = perceptron
+    params = variables["params"]
+    doubled = {**params, "fc1": jax.tree.map(lambda leaf: 2 * leaf, params["fc1"])}
+
+    def enlarged(states):
+        return [{**each, "fc2": jax.tree.map(lambda leaf: 10 * leaf, each["fc2"])} for each in states]
+
+    def over(states):
+        return percentiles.over_training(model, enumerate({"params": each} for each in states), [images], "fc2")
+
+    plain, large = over([params, doubled]), over(enlarged([params, doubled]))
+    found = percentiles.moved(plain)
+    np.testing.assert_allclose(percentiles.moved(large), found, rtol=1e-4)
+    low, middle, high = (plain["value"].to_numpy().reshape(2, 3, 4)[:, place] for place in range(3))
+    by_hand = np.stack([np.ptp(each, axis=0) / (high - low).mean(0) for each in (low, middle, high)], 1)
+    np.testing.assert_allclose(found, by_hand, rtol=1e-6)
+    assert found.to_numpy().min() > 0
+
+
+def test_a_constant_unit_has_no_spread(perceptron):
+    model, variables, images = perceptron
+    kernel = variables["params"]["fc1"]["kernel"]
+
+    def over(kernel):
+        states = [
+            {"params": {**variables["params"], "fc1": {"kernel": kernel, "bias": np.full(5, at)}}} for at in (0.0, 1.0)
+        ]
+        return percentiles.moved(percentiles.over_training(model, enumerate(states), [images], "fc1"))
+
+    assert list(over(kernel.at[:, 2].set(0)).index) == [0, 1, 3, 4]
+    with pytest.raises(errors.UserError, match="no unit of the layer varies"):
+        over(0 * kernel)
+
+
 def test_places_of_a_map_count_as_examples_also_in_scanned_stages():
     model = models.create("resnet_cifar", depth=20, width=4, scan=True, batch_norm=True)
     images = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype(np.float32)
