@@ -21,10 +21,10 @@ from cnnjax.nn import norm, onednn, stacking
 from cnnjax.nn.rows import Side
 from cnnjax.tasks.classification import EVALUATED, Classification
 from cnnjax.train import checkpoint, compiler, hosts, optimizer, parallel, pixels, schedule, state, step, transfer
+from cnnjax.train.feed import Feed
 from cnnjax.train.resident import Resident
+from cnnjax.train.step import Sums
 from cnnjax.train.streamed import Streamed, Streams
-
-Sums = dict[str, jax.Array]
 
 UNMIRRORED = frozenset({"digits", "mnist", "emnist", "kmnist", "svhn_cropped"})
 """Sets whose mirrored images belong to other classes, or to none: never flipped."""
@@ -188,7 +188,7 @@ class Program:
         optimizer.multipliers(self.abstract.params, config.optimizer.decay_multipliers)
 
         self._check_sizes()
-        self.feed: Resident | Streamed = Streamed(self, streams, note) if streams else Resident(self, sets)
+        self.feed: Feed = Streamed(self, streams, note) if streams else Resident(self, sets)
         self._finite = jax.jit(checkpoint.all_finite)
 
     def record(self) -> weights.Record:

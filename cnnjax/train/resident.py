@@ -9,17 +9,15 @@ from jax import lax
 
 from cnnjax import data
 from cnnjax.data import pipeline
+from cnnjax.train.feed import Feed, Kind
+from cnnjax.train.step import Sums
 
 if TYPE_CHECKING:
     from cnnjax.train import state
     from cnnjax.train.program import Program
 
-Kind = tuple[bool, int]
-"""Of a step: whether parameters are held fast, and the side that images are resized to, or 0."""
-Sums = dict[str, jax.Array]
 
-
-class Resident:
+class Resident(Feed):
     """Feeds a program from the devices' own memory.
 
     Args:

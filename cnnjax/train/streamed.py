@@ -15,6 +15,8 @@ from jax import lax
 from cnnjax import config as configs
 from cnnjax import data, errors
 from cnnjax.data import crops, records, sets, stream
+from cnnjax.train.feed import Feed, Kind
+from cnnjax.train.step import Sums
 
 if TYPE_CHECKING:
     from cnnjax.train import state
@@ -30,9 +32,6 @@ _MIXED = ("imagenet2012",)
 """Sets whose images are known to be of different sizes, whether they are prepared here or not."""
 _CROPPED = {"task.crop": 0, "task.jitter": (), "task.area": (), "task.aspect": (), "task.mean": "channel"}
 """What is left for the device where the host crops."""
-
-Kind = tuple[bool, int]
-Sums = dict[str, jax.Array]
 
 
 def way(config: ml_collections.ConfigDict) -> tuple[crops.Crop | None, int]:
@@ -116,7 +115,7 @@ class Streams:
         self.shorter = crop.shorter if crop else 0
 
 
-class Streamed:
+class Streamed(Feed):
     """Feeds a program from streams: a step is a dispatch.
 
     Batch after batch is read ahead by `cnnjax.data.stream.Reader`, and put on the devices while these compute, at most one
