@@ -51,8 +51,9 @@ def _lines(console: Console) -> Show:
             return
         last = now
         speed = (done - first[0]) / (now - first[1]) if done > first[0] else 0.0
-        left = f", {round((total - done) / speed)} s left" if speed else ""
-        console.print(f"step {done} of {total}, {_rest(rate, row)}{left}", soft_wrap=True, highlight=False)
+        left = f"{round((total - done) / speed)} s left" if speed else ""
+        parts = (f"step {done} of {total}", _rest(rate, row), left)
+        console.print(", ".join(filter(None, parts)), soft_wrap=True, highlight=False)
 
     return show
 

@@ -24,10 +24,13 @@ def test_elsewhere_than_on_a_terminal_it_is_a_line_now_and_then(clock):
         clock[0] = 5.0
         show(20, 100, 0.0, {})
         assert out.getvalue() == "", "not every dispatch"
+        clock[0] = 10.0
+        show(30, 100, 0.0, {})
         clock[0] = 20.0
         show(50, 100, 1234.5, ROW)
-    # 40 steps in 20 s, 50 are left.
-    expected = "step 50 of 100, 1,234 examples/s, loss 0.5000, train error 12.50 %, test error 25.00 %, 25 s left\n"
+    # 20 steps in 10 s, 70 are left; 40 in 20 s, 50 are left.
+    expected = "step 30 of 100, 35 s left\n"
+    expected += "step 50 of 100, 1,234 examples/s, loss 0.5000, train error 12.50 %, test error 25.00 %, 25 s left\n"
     assert out.getvalue() == expected
 
 
