@@ -23,6 +23,7 @@ class Records:
     Attributes:
       name, split: of the set.
       several: whether an example may be of several classes: the label feature is a sequence of class labels.
+      label_dtype: of labels: bool where there may be several, else int32.
       num_classes: of the label feature.
       class_names: one a class; their numbers where the set has no names.
       shape: [H, W, C] of the images; None where that differs from one to another.
@@ -47,6 +48,7 @@ class Records:
             )
         image, asked = features[self._image], features[self._label]
         self.several = isinstance(asked, tfds.features.Sequence)
+        self.label_dtype = np.dtype(bool if self.several else np.int32)
         label = asked.feature if self.several else asked
         if image.np_dtype != np.uint8 or len(image.shape) != 3 or not isinstance(label, tfds.features.ClassLabel):
             raise UserError(
@@ -66,11 +68,8 @@ class Records:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray | decode.ImageFile, int | np.ndarray]:
         example = self._example(index)
-        image, label = example[self._image], example[self._label]
-        return (
-            decode.read(image) if self._is_file else image,
-            np.isin(np.arange(self.num_classes), label) if self.several else int(label),
-        )
+        image = example[self._image]
+        return decode.read(image) if self._is_file else image, self._labelled(example)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, int | np.ndarray]]:
         for i in range(len(self)):
@@ -88,9 +87,17 @@ class Records:
         """
         return decode.pixels(image, self.shape[-1] or 3) if isinstance(image, decode.ImageFile) else image
 
+    def label(self, index: int) -> int | np.ndarray:
+        """The label alone: also of an image that is damaged."""
+        return self._labelled(self._example(index))
+
     def file_name(self, index: int) -> str:
         """What the original file of an example was called; empty where the set does not know."""
         return bytes(self._example(index)["file_name"]).decode(errors="replace") if self._named else ""
+
+    def _labelled(self, example: dict[str, Any]) -> int | np.ndarray:
+        label = example[self._label]
+        return np.isin(np.arange(self.num_classes), label) if self.several else int(label)
 
     def _example(self, index: int) -> dict[str, Any]:
         try:

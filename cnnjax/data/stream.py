@@ -6,6 +6,7 @@ batches that it gives when it lives on the device. Mirroring and colours are lef
 """
 
 import concurrent.futures
+import copy
 import functools
 import hashlib
 import math
@@ -25,7 +26,7 @@ import numpy as np
 from absl import flags
 
 from cnnjax import machine
-from cnnjax.data import arrays, crops, decode, pipeline, sets
+from cnnjax.data import arrays, crops, decode, labels, pipeline, sets
 from cnnjax.data.records import Records
 from cnnjax.errors import UserError
 
@@ -80,10 +81,11 @@ class Examples:
     Attributes:
       records: the split.
       shape: [H, W, C] of what comes out.
+      several: whether an image may be of several classes.
+      num_classes, class_names: of the labels.
       white: the largest value of a pixel.
       fingerprint: 16 hexadecimal digits that change with the set's version, split, and the sizes of its files; of pixels it
         says nothing: they are too many to be read for that.
-      blank: image and label where there is no example.
 
     Raises:
       UserError: see `cnnjax.data.load`; or images are cropped that have neither one channel nor three.
@@ -100,7 +102,7 @@ class Examples:
     ):
         found = sets.require(name, data_dir)
         arrays.resolve(split, found.shards)  # says what is wrong with it
-        self.records = Records(found, split)
+        self._found, self.records = found, Records(found, split)
         self.crop, self.side, self.most_damaged = crop, side, most_damaged
         height, width, channels = self.records.shape
         mixed = height is None or width is None
@@ -119,14 +121,39 @@ class Examples:
         self.shape: tuple[int, int, int] = (edge or height or 0, edge or width or 0, channels or 0)
         self.white = sets.WHITE.get(name, 255)
         self.fingerprint = _fingerprint(found, split)
-        several = self.records.several
-        self.blank: tuple[np.ndarray, Label] = (
-            np.zeros(self.shape, np.uint8),
-            np.zeros(self.records.num_classes, bool) if several else 0,
-        )
+        self.several = self.records.several
+        self.num_classes, self.class_names = self.records.num_classes, tuple(self.records.class_names)
+        self._numbers: Sequence[int] | np.ndarray = range(len(self.records))
+        self._labels: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self._numbers)
+
+    @property
+    def blank(self) -> tuple[np.ndarray, Label]:
+        """Image and label where there is no example."""
+        return np.zeros(self.shape, np.uint8), np.zeros(self.num_classes, bool) if self.several else 0
+
+    def only(self, classes: Sequence[int]) -> "Examples":
+        """See `cnnjax.data.Arrays.only`: the same examples, under the same numbers."""
+        return self._chosen(self._index().only(classes))
+
+    def mislabelled(self, share: float) -> "Examples":
+        """See `cnnjax.data.Arrays.mislabelled`: the same labels."""
+        return self._chosen(self._index().mislabelled(share))
+
+    def _index(self) -> arrays.Arrays:
+        """All labels, with the places of examples in the split instead of images."""
+        known = self._labels
+        return self._described(
+            np.asarray(self._numbers), labels.read(self._found, self.records.split) if known is None else known
+        )
+
+    def _chosen(self, index: arrays.Arrays) -> "Examples":
+        chosen = copy.copy(self)
+        chosen._numbers, chosen._labels, chosen.fingerprint = index.images, index.labels, index.fingerprint
+        chosen.num_classes, chosen.class_names = index.num_classes, index.class_names
+        return chosen
 
     def load(self, index: int, draws: np.ndarray | None) -> tuple[np.ndarray, Label]:
         """An example's image uint8 [H, W, C] and its label; cropped at random with ``draws``, else at the centre.
@@ -134,7 +161,9 @@ class Examples:
         Raises:
           DamagedError: its file cannot be decoded.
         """
-        image, label = self.records[index]
+        image, label = self.records[int(self._numbers[index])]
+        if self._labels is not None:
+            label = self._labels[index]
         crop = self.crop or self._square
         if not crop:
             whole = self.records.pixels(image)
@@ -158,14 +187,12 @@ class Examples:
         damaged = [each for each in found if isinstance(each, int)]
         if len(damaged) > min(self.most_damaged, count - 1):
             raise self.too_many(damaged[0])
-        images, labels = zip(*(each for each in found if not isinstance(each, int)), strict=True)
-        batch = _arrays(images, labels)
+        batch = _arrays(*zip(*(each for each in found if not isinstance(each, int)), strict=True))
         return self._described(batch["image"], batch["label"])
 
     def as_arrays(self) -> arrays.Arrays:
         """All examples as evaluation sees them: images are read whenever they are asked for, see :class:`Images`."""
-        labels = [label for _, label in map(self.records.__getitem__, range(len(self)))]
-        return self._described(Images(self), np.array(labels, bool if self.records.several else np.int32))
+        return self._described(Images(self), self._index().labels)
 
     def read(self, index: np.ndarray) -> list[tuple[np.ndarray, Label] | int]:
         """Examples as evaluation sees them; in place of one that is damaged its number."""
@@ -180,22 +207,22 @@ class Examples:
             return list(pool.map(load, index.tolist()))
 
     def _described(self, images: Any, labels: np.ndarray) -> arrays.Arrays:
-        records = self.records
         return arrays.Arrays(
             images=images,
             labels=labels,
-            num_classes=records.num_classes,
-            class_names=tuple(records.class_names),
-            name=records.name,
-            split=records.split,
+            num_classes=self.num_classes,
+            class_names=self.class_names,
+            name=self.records.name,
+            split=self.records.split,
             fingerprint=self.fingerprint,
             white=self.white,
         )
 
     def damage(self, index: int) -> str:
         """Which image is damaged and how, for a message."""
-        name = self.records.file_name(index)
-        where = f"image {index} of {self.records.name} {self.records.split}{f' ({name})' if name else ''}"
+        number, records = int(self._numbers[index]), self.records
+        name = records.file_name(number)
+        where = f"image {number} of {records.name} {records.split}{f' ({name})' if name else ''}"
         try:
             self.load(index, None)
         except decode.DamagedError as error:
@@ -429,5 +456,5 @@ def _order(seed: int, epoch: int, n: int) -> np.ndarray:
 
 
 def _arrays(images: Sequence[np.ndarray], labels: Sequence[Label]) -> Batch:
-    several = isinstance(labels[0], np.ndarray)
-    return {"image": np.stack(images), "label": np.array(labels, bool if several else np.int32)}
+    dtype = bool if isinstance(labels[0], np.ndarray) else np.int32
+    return {"image": np.stack(images), "label": np.array(labels, dtype)}

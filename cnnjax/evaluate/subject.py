@@ -209,7 +209,10 @@ def _of_run(folder: RunFolder, config: configs.ConfigDict, name: str, split: str
 
     def load(split: str) -> tuple[Classification, data.Arrays]:
         if config.execution.stream and streamed.way(config)[0]:
-            return _task(folder.path, seen, _squares(settings.name, split, config.execution.data_dir, seen))
+            squares = _squares(settings.name, split, config.execution.data_dir, seen)
+            return _task(
+                folder.path, seen, (squares.only(settings.classes) if settings.classes else squares).as_arrays()
+            )
         if config.execution.stream:
             return made.task, streamed.examples(config, split).as_arrays()
         whole = data.load(settings.name, split, config.execution.data_dir)
@@ -247,12 +250,12 @@ def _loaded(name: str, split: str, data_dir: str | None, picture: Picture) -> da
     try:
         return data.load(name, split, data_dir)
     except data.MixedError:
-        return _squares(name, split, data_dir, picture)
+        return _squares(name, split, data_dir, picture).as_arrays()
 
 
-def _squares(name: str, split: str, data_dir: str | None, picture: Picture) -> data.Arrays:
+def _squares(name: str, split: str, data_dir: str | None, picture: Picture) -> stream.Examples:
     """The middle squares of images, with the side that a network wants before its crop, read as they are needed."""
-    return stream.Examples(name, split, crops.Crop(picture.resize, picture.resize), data_dir=data_dir).as_arrays()
+    return stream.Examples(name, split, crops.Crop(picture.resize, picture.resize), data_dir=data_dir)
 
 
 def _task(path: pathlib.Path, picture: Picture, examples: data.Arrays) -> tuple[Classification, data.Arrays]:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 SAMPLE = 10_000
 """Training images that means, deviations and colours are computed from; all, where there are no more."""
 
-WHOLE = ("classes", "wrong_labels")
-"""Settings that depend on the labels of a whole set."""
-
 _MIXED = ("imagenet2012",)
 """Sets whose images are known to be of different sizes, whether they are prepared here or not."""
 _CROPPED = {"task.crop": 0, "task.jitter": (), "task.area": (), "task.aspect": (), "task.mean": "channel"}
@@ -70,17 +67,14 @@ def mixed(name: str, data_dir: str | None) -> bool:
 
 
 def examples(config: ml_collections.ConfigDict, split: str) -> stream.Examples:
-    """A split of a recipe's set, as it is streamed.
+    """A split of a recipe's set, as it is streamed: of its classes.
 
     Raises:
-      UserError: see `cnnjax.data.stream.Examples` and :func:`way`; or settings ask for what wants a whole set.
+      UserError: see `cnnjax.data.stream.Examples` and :func:`way`.
     """
     asked = config.dataset
-    if odd := [name for name in WHOLE if asked[name]]:
-        raise errors.UserError(
-            f"dataset.{odd[0]} is for sets that the devices hold: it wants execution.stream = False, or its default"
-        )
-    return stream.Examples(asked.name, split, *way(config), data_dir=config.execution.data_dir)
+    found = stream.Examples(asked.name, split, *way(config), data_dir=config.execution.data_dir)
+    return found.only(asked.classes) if asked.classes else found
 
 
 def outline(config: ml_collections.ConfigDict, which: str, few: int) -> data.Arrays:
@@ -104,11 +98,14 @@ class Streams:
     """
 
     def __init__(self, config: ml_collections.ConfigDict):
-        self.examples = {name: examples(config, config.dataset[name]) for name in ("train", "test")}
-        if several := [each.records.split for each in self.examples.values() if each.records.several]:
+        asked = config.dataset
+        self.examples = {name: examples(config, asked[name]) for name in ("train", "test")}
+        if several := [asked[name] for name, each in self.examples.items() if each.several]:
             raise errors.UserError(
-                f"images of {config.dataset.name} {several[0]} may be of several classes, and a network is trained to tell one"
+                f"images of {asked.name} {several[0]} may be of several classes, and a network is trained to tell one"
             )
+        if asked.wrong_labels:
+            self.examples["train"] = self.examples["train"].mislabelled(asked.wrong_labels)
         self.train = self.examples["train"].sample(SAMPLE)
         self.task = left(config).task
         crop = self.examples["train"].crop

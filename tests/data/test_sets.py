@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from cnnjax import cli
-from cnnjax.data import default_data_dir, load, prepare, sets
+from cnnjax.data import default_data_dir, load, prepare, sets, stream
 from cnnjax.errors import UserError
 
 
@@ -238,6 +238,10 @@ def test_images_of_several_classes(tmp_path, monkeypatch, capsys):
     some = found.only((2, 0))
     np.testing.assert_array_equal(some.labels, [[1, 1], [1, 1]])
     np.testing.assert_array_equal(some.images[:, 0, 0, 0], [0, 3])
+    streamed = stream.Examples("scenes", "train", data_dir=tmp_path).only((2, 0))
+    np.testing.assert_array_equal(streamed.as_arrays().labels, some.labels)
+    np.testing.assert_array_equal(streamed.as_arrays().images[:], some.images)
+    assert (streamed.num_classes, streamed.class_names) == (2, ("sofa", "cat"))
     for index, classes in ((0, "classes cat, sofa"), (1, "classes none"), (2, "class dog")):
         assert cli.main(["data", "export", "scenes", str(index), str(tmp_path / "x.png")]) == 0
         assert capsys.readouterr().out.strip().endswith(f"example {index} of scenes train, {classes}")

@@ -92,6 +92,17 @@ def both(folder: pathlib.Path, recipe: str, **settings: Any) -> tuple[list[dict[
     return trained(streams, RunFolder(folder / "streamed")), trained(config, RunFolder(folder / "resident"))
 
 
+def test_some_classes_and_wrong_labels_stream_as_they_lie_on_devices(tmp_path: pathlib.Path) -> None:
+    """To the last bit; labels are kept beside the set, and read again they are the same."""
+    settings = {"dataset__classes": (7, 2, 4), "dataset__wrong_labels": 0.25, "execution__devices": 1}
+    found, expected = both(tmp_path, "mlp_digits.py", duration="8 steps", **settings)
+    assert found == expected
+    examples = stream.Examples("digits", "train[30%:]+test[:10]").only((7, 2))
+    resident = data.load("digits", "train[30%:]+test[:10]").only((7, 2))
+    np.testing.assert_array_equal(examples.as_arrays().labels, resident.labels)
+    np.testing.assert_array_equal(examples.as_arrays().images[:], resident.images)
+
+
 def assert_close(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
     """Up to the order of sums."""
     for row, other in zip(found, expected, strict=True):
@@ -147,8 +158,10 @@ def test_damaged_images_are_named_in_the_run(of_files: configs.ConfigDict, tmp_p
 def test_a_run_on_files_is_evaluated(of_files: configs.ConfigDict, tmp_path: pathlib.Path) -> None:
     """By crops of the middle squares: the centre, of the same part as during training, is what training has found."""
     folder = RunFolder(tmp_path / "run")
-    rows = trained(configs.override(of_files, {"duration": "40 steps", "evaluation.every": "40 steps"}), folder)
+    settings = {"duration": "40 steps", "evaluation.every": "40 steps", "dataset.classes": (1, 0)}
+    rows = trained(configs.override(of_files, settings), folder)
     centre = evaluation.evaluate([subject.read(folder.path)], "whole")
+    assert subject.read(folder.path).examples.class_names == ("1", "0")
     for split, count in (("test", 8), ("train", COUNT - 8)):
         found = evaluation.evaluate([subject.read(folder.path, split=split)], "whole")
         damaged = [line for line in found.notes if DAMAGED in line]
@@ -207,8 +220,8 @@ def test_two_seeds_of_one_program_do_not_share_a_stream(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dataset.classes": (0, 1)}, "dataset.classes is for sets that the devices hold"),
-        ({"dataset.wrong_labels": 0.5}, "dataset.wrong_labels is for sets that the devices hold"),
+        ({"dataset.classes": (0, 10)}, "digits has no class 10; they are numbered 0 to 9"),
+        ({"dataset.wrong_labels": 1.5}, "dataset.wrong_labels is a share"),
         ({"execution.readers": -1}, "execution.readers is at least 0, not -1"),
     ],
 )
