@@ -32,7 +32,7 @@ experiment = Experiment(
             arms=ARMS,
             roles=ROLES,
             seeds=range(5),
-            overrides={"dataset.side": 8, "model.modules": "3a,4a,4b,4d,5a"},
+            overrides={"dataset.side": 8, "model.modules": "3a,4a,4b,4d,5a", "evaluation.every": "0.5 epochs"},
             note=(
                 "GoogLeNet for small images at an eighth of its width, with five of its nine modules, on 8×8 digits, 10 "
                 "epochs. Auxiliary losses count 0.3 each, where the arm's name has no other weight."
