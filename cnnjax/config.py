@@ -246,6 +246,8 @@ def _read(key: str, text: str, kind: type) -> Any:
     if kind is str:
         return text
     literal = {"true": "True", "false": "False"}.get(text, text)
+    if kind is float and text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
+        raise errors.UserError(f"config.{key} is a finite number, not {text}")
     try:
         return ast.literal_eval(literal)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -1,7 +1,8 @@
 """Batch size: how many epochs, and how much time, does it take to a training error?
 
-cnnjax run experiments/batch_size.py                    # embedded digits, minutes on two CPU cores
-cnnjax run experiments/batch_size.py --scale cifar10    # wants accelerators
+cnnjax run experiments/batch_size.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/batch_size.py --scale cifar10     # wants accelerators
+cnnjax run experiments/batch_size.py --scale imagenet    # wants a pod
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -16,6 +17,7 @@ ARMS = {
     for batch in (16, 32, 64, 128)
 } | {"b128-small-rate": {"batch_size": 128, "schedule.learning_rate": 0.01, "execution.steps_per_dispatch": 11}}
 ROLES = {name: name for name in ARMS if name not in ("b64",)}
+SMALL = ("digits", "cifar10")
 
 experiment = Experiment(
     question="How many epochs, and how much time, does it take to a training error, by batch size?",
@@ -49,6 +51,28 @@ experiment = Experiment(
                 "proportion. Wants accelerators."
             ),
         ),
+        "imagenet": Scale(
+            config="../configs/resnet_imagenet.py",
+            arms={
+                "b256": {},
+                "b1024": {"batch_size": 1024, "schedule.learning_rate": 0.4},
+            },
+            roles={"b32": "b256", "b128": "b1024"},
+            seeds=range(3),
+            overrides={
+                "duration": "90 epochs",
+                "schedule.plateau": "",
+                "schedule.boundaries": ("30 epochs", "60 epochs", "80 epochs"),
+                "model.stride_on": "3x3",
+                "task.jitter": (),
+                "task.area": (0.08, 1.0),
+                "task.aspect": (0.75, 1.3333),
+            },
+            note=(
+                "ResNet-50 with the epochs and falls of Goyal et al. (§5.1), batch normalisation over 32 examples, tested with "
+                "one view on the validation images. Larger batches want a gradual warm-up (their Table 1). Wants a pod."
+            ),
+        ),
     },
     claims=(
         Claim(
@@ -56,12 +80,14 @@ experiment = Experiment(
             "epochs to train/error 0.05",
             {"b128": 1, "b16": -1},
             paper="Not in the papers.",
+            scales=SMALL,
         ),
         Claim(
             "With the rate in proportion it takes fewer than with the rate of the smallest batch.",
             "epochs to train/error 0.05",
             {"b128-small-rate": 1, "b128": -1},
             paper="Linear scaling rule (Goyal et al., §2.1).",
+            scales=SMALL,
         ),
         Claim(
             "With the rate in proportion the test error is no higher than with a quarter of the batch (by over one point).",
@@ -76,6 +102,7 @@ experiment = Experiment(
             {"b16": -1},
             above=-0.005,
             paper="Ioffe & Szegedy 2015, §3.1 and Algorithm 2: moving averages to track accuracy, then the population's.",
+            scales=SMALL,
         ),
     ),
 )

@@ -65,7 +65,7 @@ experiment = Experiment(
                     "bn-auxiliary": {"model.name": "inception_v3"},
                 }
             ),
-            roles=ROLES,
+            roles={**ROLES, "bn-auxiliary": "bn-auxiliary"},
             seeds=range(3),
             note=(
                 "The paper's networks and recipe, all five steps; the rate of plain momentum, which it does not give, is "
@@ -91,6 +91,13 @@ experiment = Experiment(
             "test/error",
             {"smoothing": 1, "factorised": -1},
             paper="Table 3, top-1: 22.8 % to 21.6 %; by §10 that row has the first 7×7 as three 3×3 too.",
+        ),
+        Claim(
+            "Batch normalisation of the auxiliary classifier lowers it further.",
+            "test/error",
+            {"factorised": 1, "bn-auxiliary": -1},
+            paper="Table 3, top-1: 21.6 % to 21.2 %.",
+            scales=("imagenet",),
         ),
     ),
 )

@@ -43,7 +43,10 @@ experiment = Experiment(
             arms=ARMS,
             roles=ROLES,
             seeds=range(5),
-            note="The recipe of ResNets on CIFAR-10, and the rates of the others as on digits. Wants an accelerator.",
+            note=(
+                "The recipe of ResNets on CIFAR-10, and the rates of the others as on digits. Wants an accelerator. The "
+                "paper's own comparison, Inception-v2 on ImageNet, is the first step of inception_v3_ladder."
+            ),
         ),
     },
     claims=(

@@ -1,7 +1,8 @@
 """Pooling: overlapping or not, the maximum or the mean, over channels too, or a convolution at a stride instead?
 
-cnnjax run experiments/pooling.py                    # embedded digits, minutes on two CPU cores
-cnnjax run experiments/pooling.py --scale cifar10    # wants an accelerator
+cnnjax run experiments/pooling.py                     # embedded digits, minutes on two CPU cores
+cnnjax run experiments/pooling.py --scale cifar10     # wants an accelerator
+cnnjax run experiments/pooling.py --scale imagenet    # wants accelerators
 """
 
 from cnnjax.sweep.experiment import Claim, Experiment, Scale
@@ -15,6 +16,7 @@ LAYERS = {
     "depthwise": "conv3-32 depthpool2 pool2 conv3-64 depthpool2 pool2 fc-64",
 }
 ROLES = {name: name for name in LAYERS}
+SMALL = ("digits", "cifar10")
 
 experiment = Experiment(
     question=(
@@ -40,6 +42,16 @@ experiment = Experiment(
             overrides={"dataset.name": "cifar10", "dataset.side": 0},
             note="The same small networks on CIFAR-10, 15 epochs; AlexNet on ImageNet in the paper. Wants an accelerator.",
         ),
+        "imagenet": Scale(
+            config="../configs/alexnet.py",
+            arms={"max": {"model.overlapping": False}, "overlapping": {}},
+            roles={"max": "max", "overlapping": "overlapping"},
+            seeds=range(3),
+            note=(
+                "The paper's network and recipe, and its one comparison, tested with one view on the validation images. Wants "
+                "accelerators."
+            ),
+        ),
     },
     claims=(
         Claim(
@@ -53,6 +65,7 @@ experiment = Experiment(
             "test/error",
             {"average": 1, "max": -1},
             paper="Not in the paper.",
+            scales=SMALL,
         ),
         Claim(
             "A convolution at a stride instead of a pool is no worse (by more than one point).",
@@ -60,18 +73,21 @@ experiment = Experiment(
             {"max": 1, "strided": -1},
             above=-0.01,
             paper="Not in the paper; Springenberg et al. 2014 (all-convolutional net) claim it for CIFAR-10.",
+            scales=SMALL,
         ),
         Claim(
             "A stride of the convolution alone, without a pool, has a higher test error.",
             "test/error",
             {"none": 1, "max": -1},
             paper="Not in the paper.",
+            scales=SMALL,
         ),
         Claim(
             "The maximum of each two of twice as many maps, before each pool, lowers the test error.",
             "test/error",
             {"max": 1, "depthwise": -1},
             paper="Géron: such a layer can learn to be invariant to anything, as rotation, thickness or brightness; no number.",
+            scales=SMALL,
         ),
     ),
 )

@@ -83,7 +83,7 @@ experiment = Experiment(
             note=(
                 "A ResNet-20 for five classes of CIFAR-10, then one for the others from a tenth of the training set, 60 "
                 "epochs; VGG-11 at half of its width. ImageNet and Caltech, in the paper, are as far apart as these are not. "
-                "Wants accelerators."
+                "They are no scale here: none of our sets is drawn by class, so many images of each. Wants accelerators."
             ),
             recipes=dict.fromkeys(FULLY, "../configs/vgg_digits.py"),
         ),

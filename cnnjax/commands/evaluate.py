@@ -73,7 +73,7 @@ def add(command: process.Add) -> None:
     evaluate.add_argument(
         "--follow",
         action="store_true",
-        help="evaluate each checkpoint of a run while it is trained (beside it, with JAX_PLATFORMS=cpu), until it ends",
+        help="evaluate a run's newest checkpoints while it is trained (beside it, with JAX_PLATFORMS=cpu), until it ends",
     )
     evaluate.add_argument(
         "--every", type=arguments.count, default=10, help="seconds between two looks of --follow; default: 10"

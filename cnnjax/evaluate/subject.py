@@ -167,7 +167,9 @@ def follow(
     say: Callable[[str], None] = lambda line: None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Iterator[tuple[int, Subject]]:
-    """Each checkpoint of a run with its step, as they come, until the run ends; the run's folder is only read.
+    """The checkpoints of a run with their steps, as they come, until the run ends; the run's folder is only read.
+
+    One that the run has removed before it was reached is left out.
 
     Args:
       path: the run's folder.

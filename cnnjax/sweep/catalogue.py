@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from rich.table import Table
@@ -13,6 +14,7 @@ from cnnjax.sweep.outcome import Outcome, current, summarise
 
 NOT_RUN, UNJUDGED = "not run", "cannot be judged"
 CONDITIONS = {
+    "commit": "environment.commit",
     "jax": "environment.packages.jax",
     "flax": "environment.packages.flax",
     "seeds": "seed",
@@ -45,7 +47,7 @@ class Entry:
         """Every claim, what was measured, and the verdict."""
         if not self.outcome:
             verdict = UNJUDGED if self.problem else NOT_RUN
-            yield from ((claim, self.problem, verdict) for claim in self.experiment.claims)
+            yield from ((claim, self.problem, verdict) for claim in self.experiment.claims_at(self.scale))
             return
         for each in self.outcome.verdicts:
             numbers = (f"{words.numbers(each)}, n = {each.n}",) if each.n else ()
@@ -111,21 +113,25 @@ def markdown(entries: Sequence[Entry]) -> str:
         "not the paper's numbers. An interval is that of a mean difference over n seeds, at its claim's level in Holm's",
         "procedure over the claims of its experiment (5 % for all together); of a claim that follows from a network's",
         "construction, from the least to the most of the seeds. Below the claims, of every arm: parameters, the MACs that the",
-        "logits of one image take, errors (mean ± standard deviation over the seeds), and where a claim is about how soon an",
-        "error is reached, epochs until then and the median of the times. No verdict rests on times: they depend on what else",
-        "the machine did.",
+        "logits of one image take, errors and what else claims are about (mean ± standard deviation over the seeds), and where",
+        "one is about how soon an error is reached, epochs until then and the median of the times. No verdict rests on times:",
+        "they depend on what else the machine did.",
+        "",
+        *textwrap.wrap(f"{words.PROTOCOL} {words.LIMIT}", 120),
+        "",
+        "Sections are older than this page's form where they name no commit, or lack what claims are about among the arms.",
     ]
     for entry in entries:
         asked = entry.experiment
         lines += ["", f"## {asked.name}, {entry.scale}", "", asked.question, asked.scales[entry.scale].note, ""]
         if not entry.outcome:
             command = f"cnnjax run {asked.path.parent.name}/{asked.path.name} --scale {entry.scale}"
-            lines += [f"{entry.problem or 'Not run'}: `{command}`, {len(asked.claims)} claims."]
+            lines += [f"{entry.problem or 'Not run'}: `{command}`, {len(asked.claims_at(entry.scale))} claims."]
             continue
         lines += [f"`{entry.outcome.command}` ({entry.conditions})", ""]
-        lines += _head("claim", "the paper", "here", "verdict")
+        lines += _head("claim", "metric", "the paper", "here", "verdict")
         for claim, measured, verdict in entry.rows():
-            lines.append(_row(claim.text, claim.paper, measured, verdict))
+            lines.append(_row(claim.text, f"`{claim.metric}`", claim.paper, measured, verdict))
         arms = entry.outcome.arms
         lines += ["", *_head("arm", *arms[0].figures)]
         lines += [_row(arm.name, *arm.figures.values()) for arm in arms]

@@ -31,11 +31,12 @@ class Claim:
       metric: a column of the summary of a run, e.g. ``"train/error"`` (a fraction, not per cent); or ``"epochs to train/error
         0.25"``: the epoch of the first evaluation at which it was no larger; or what is measured of the trained network, see
         `cnnjax.sweep.measures`, e.g. ``"responses/deviation"``.
-      contrast: coefficient of each role; every scale says which arm plays which role.
+      contrast: coefficient of each role; every scale at which it is judged says which arm plays which role.
       above: the margin, in the unit of the metric.
       paper: what the source reports, shown beside what was measured.
       exact: whether it says of every network what follows from its construction. Then there is no chance in it: the worst
         seed decides.
+      scales: those at which it is judged, where others cannot have arms for it; empty: all.
     """
 
     text: str
@@ -44,6 +45,7 @@ class Claim:
     above: float = 0.0
     paper: str = ""
     exact: bool = False
+    scales: Sequence[str] = ()
 
 
 def milestone(metric: str) -> tuple[str, float] | None:
@@ -142,10 +144,23 @@ class Experiment:
                 raise errors.UserError(f"seeds are integers from 0 on, each once, not {tuple(scale.seeds)}")
         for claim in self.claims:
             _check_types(
-                "a claim", claim, text=str, metric=str, contrast=Mapping, above=(int, float), paper=str, exact=bool
+                "a claim",
+                claim,
+                text=str,
+                metric=str,
+                contrast=Mapping,
+                above=(int, float),
+                paper=str,
+                exact=bool,
+                scales=Sequence,
             )
             self._check_contrast(claim)
+            for name in claim.scales:
+                if name not in self.scales:
+                    raise errors.unknown(f"scale of the claim {claim.text!r}:", name, self.scales)
             for name, scale in self.scales.items():
+                if claim not in self.claims_at(name):
+                    continue
                 played_by = [scale.roles.get(role) for role in claim.contrast]
                 if len(set(played_by)) < len(played_by) and None not in played_by:
                     raise errors.UserError(
@@ -185,9 +200,14 @@ class Experiment:
                     f"of a sweep's own files, not {name!r}"
                 )
 
-    def measures(self, scale: Scale, arm: str) -> tuple[str, ...]:
-        """What is measured of an arm's trained networks, for the claims that are about it."""
-        about = [claim for claim in self.claims if arm in {scale.roles.get(role) for role in claim.contrast}]
+    def claims_at(self, scale: str) -> tuple[Claim, ...]:
+        """The claims that are judged at the named scale."""
+        return tuple(claim for claim in self.claims if not claim.scales or scale in claim.scales)
+
+    def measures(self, scale: str, arm: str) -> tuple[str, ...]:
+        """What is measured of an arm's trained networks at the named scale, for the claims that are about it."""
+        roles = self.scales[scale].roles
+        about = [claim for claim in self.claims_at(scale) if arm in {roles.get(role) for role in claim.contrast}]
         return tuple(dict.fromkeys(filter(None, (measure(claim.metric) for claim in about))))
 
     @property
@@ -219,7 +239,8 @@ def load(path: str | pathlib.Path) -> Experiment:
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        near = [str(p) for p in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
+        folder = path if path.is_dir() else path.parent
+        near = [str(p) for p in sorted(folder.glob("*.py"))] if folder.is_dir() else []
         raise errors.unknown("experiment file", str(path), near)
     with configs.running(path):
         experiment = runpy.run_path(str(path)).get("experiment")

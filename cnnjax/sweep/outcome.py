@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas
@@ -13,7 +13,7 @@ from cnnjax.sweep.experiment import Experiment, Scale, milestone
 from cnnjax.sweep.plan import Sweep
 from cnnjax.sweep.record import UNREADABLE
 from cnnjax.sweep.verdict import UNREACHED, Verdict, grouped, judge, judge_at_looks
-from cnnjax.sweep.words import NONE, duration
+from cnnjax.sweep.words import NONE, duration, is_fraction
 
 ERRORS = ("train/error", "test/error")
 
@@ -30,6 +30,7 @@ class Arm:
       planned: seeds of the sweep, and any others that were run with its settings.
       errors: metric → "mean ± sd" over the completed seeds, in per cent, or "—".
       milestones: metric → "mean ± sd" over the completed seeds, and the median of the times; or how many got there.
+      measured: what else claims are about → "mean ± sd", in per cent where it is an error.
       seconds: in the training loops of all its runs together; starting up is not in it.
       outcome: "completed", or what else happened and how often.
       problems: the error lines of its runs, each with its seed.
@@ -42,6 +43,7 @@ class Arm:
     planned: int
     errors: Mapping[str, str]
     milestones: Mapping[str, str]
+    measured: Mapping[str, str]
     seconds: float
     outcome: str
     problems: tuple[str, ...]
@@ -54,6 +56,7 @@ class Arm:
             **{name: NONE if count is None else f"{count:,}" for name, count in counts.items()},
             **{f"{metric.replace('/', ' ')}, %": text for metric, text in self.errors.items()},
             **{f"{metric} (time)": text for metric, text in self.milestones.items()},
+            **{f"{metric}, %" if is_fraction(metric) else metric: text for metric, text in self.measured.items()},
         }
 
 
@@ -118,7 +121,7 @@ def summarise(sweep: Sweep, runs: pandas.DataFrame) -> Outcome:
         scale_name=sweep.scale_name,
         command=_command(sweep, seeds),
         verdicts=tuple(_judged(sweep, judged, seeds)),
-        arms=tuple(_arm(name, judged[judged["arm"] == name], seeds, _milestones(sweep)) for name in names),
+        arms=tuple(_arm(sweep, name, judged[judged["arm"] == name], seeds) for name in names),
         others=tuple(
             place
             for place, _ in grouped(((arm, seed), "") for arm, seed in zip(others["arm"], others["seed"], strict=True))
@@ -128,7 +131,7 @@ def summarise(sweep: Sweep, runs: pandas.DataFrame) -> Outcome:
 
 
 def _judged(sweep: Sweep, runs: pandas.DataFrame, seeds: Sequence[int]) -> list[Verdict]:
-    asked = sweep.experiment.claims, sweep.scale.roles, runs
+    asked = sweep.claims, sweep.scale.roles, runs
     if not sweep.looks:
         return judge(*asked, seeds)
     # In the order in which they were added; seeds that are there besides were not asked for at any look.
@@ -137,7 +140,7 @@ def _judged(sweep: Sweep, runs: pandas.DataFrame, seeds: Sequence[int]) -> list[
 
 def _milestones(sweep: Sweep) -> dict[str, tuple[str, float]]:
     """Those that claims are about → what is waited for, and the level."""
-    return {claim.metric: found for claim in sweep.experiment.claims if (found := milestone(claim.metric))}
+    return {claim.metric: found for claim in sweep.claims if (found := milestone(claim.metric))}
 
 
 def _with_milestones(sweep: Sweep, runs: pandas.DataFrame) -> pandas.DataFrame:
@@ -194,13 +197,15 @@ def _looked(looks: Sequence[int]) -> str:
     return f"the claims were judged before, at {counts} seeds: what is asked after looking errs more often than it says"
 
 
-def _arm(name: str, runs: pandas.DataFrame, seeds: Sequence[int], milestones: Iterable[str]) -> Arm:
+def _arm(sweep: Sweep, name: str, runs: pandas.DataFrame, seeds: Sequence[int]) -> Arm:
     completed = runs[(runs["state"] == "finished") & (runs["outcome"] == "completed")]
     words = [_fate(run) for run in runs.to_dict("records")]
     words += ["not run"] * (len(seeds) - len(runs))
     counts = {word: words.count(word) for word in dict.fromkeys(words)}
     outcome = ", ".join(counts) if len(counts) == 1 else ", ".join(f"{n} {word}" for word, n in counts.items())
     problems = runs.dropna(subset="error")
+    milestones = _milestones(sweep)
+    others = dict.fromkeys(each.metric for each in sweep.claims if each.metric not in {*milestones, *ERRORS})
     return Arm(
         name=name,
         parameters=_count(runs["parameters"]),
@@ -209,6 +214,7 @@ def _arm(name: str, runs: pandas.DataFrame, seeds: Sequence[int], milestones: It
         planned=len(seeds),
         errors={metric: _spread(completed, metric, 100) for metric in ERRORS},
         milestones={metric: _reached(completed, metric) for metric in milestones},
+        measured={metric: _spread(completed, metric, 100 if is_fraction(metric) else 1) for metric in others},
         seconds=float(runs["seconds"].sum()),
         outcome=outcome,
         problems=tuple(f"seed {seed}: {line}" for seed, line in zip(problems["seed"], problems["error"], strict=True)),
@@ -236,4 +242,5 @@ def _spread(runs: pandas.DataFrame, metric: str, unit: float) -> str:
     values = unit * runs[metric].dropna() if metric in runs else pandas.Series(dtype="float64")
     if values.empty:
         return NONE
-    return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
+    form = ".2f" if values.abs().max() >= 0.01 or not values.any() else ".1e"
+    return f"{values.mean():{form}}" + (f" ± {values.std(ddof=1):{form}}" if len(values) > 1 else "")

@@ -11,11 +11,11 @@ from cnnjax.sweep import plots
 from cnnjax.sweep.outcome import Arm, Outcome
 from cnnjax.sweep.record import UNREADABLE
 from cnnjax.sweep.verdict import Verdict
-from cnnjax.sweep.words import NONE, SIGNS, duration, margin, numbers, probability
+from cnnjax.sweep.words import LIMIT, NONE, PROTOCOL, SIGNS, duration, margin, numbers, probability
 
 _DIRECTION = (
     "The paper’s own numbers are quoted, they were not run here. A verdict compares the arms of this scale with one "
-    "another: it judges the direction of an effect against the stated margin, not the size that the paper reports."
+    f"another: it judges the direction of an effect against the stated margin, not the size that the paper reports. {LIMIT}"
 )
 
 
@@ -23,7 +23,7 @@ _CAPTIONS = {
     "claims": "The claims: seeds, mean and interval of each contrast against its margin. It holds on the tinted side.",
     "learning_curves": "Learning curves: mean over seeds; bands reach from the lowest to the highest seed.",
     "final_train_error": "Train error at the end: evaluation mode, not augmented, the whole training set.",
-    "final_test_error": "Test error at the end.",
+    "final_test_error": "Test error at the end: evaluation mode, the whole test set.",
 }
 
 
@@ -172,9 +172,10 @@ def _arms(arms: Sequence[Arm]) -> str:
     return (
         f'<div class="scroll"><table><thead><tr>{head}<th scope="col">outcome</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
-        '<p class="quiet">MACs: multiply-accumulates that the logits of one image take. Errors, and epochs to one: mean ± '
-        "standard deviation over the seeds that completed. Times: inside the training loop, without starting up; the median "
-        "over seeds to an error, the sum over seeds of all training. They depend on what else the machine did.</p>"
+        '<p class="quiet">MACs: multiply-accumulates that the logits of one image take. Errors, epochs to one, and what else '
+        "claims are about: mean ± standard deviation over the seeds that completed. "
+        f"{PROTOCOL} Times: inside the training loop, without starting up; the median over seeds to an error, the sum over "
+        "seeds of all training. They depend on what else the machine did.</p>"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from cnnjax import config as configs
 from cnnjax import errors, files
 from cnnjax.sweep import record
-from cnnjax.sweep.experiment import Experiment, Scale
+from cnnjax.sweep.experiment import Claim, Experiment, Scale
 from cnnjax.train import transfer
 from cnnjax.train.run import RunFolder, read_json
 
@@ -98,6 +98,11 @@ class Sweep:
     seeds: Sequence[int] = ()
     arguments: Sequence[str] = ()
     looks: Sequence[int] = ()
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Those that are judged at this scale."""
+        return self.experiment.claims_at(self.scale_name)
 
     def equal_arms(self) -> list[list[str]]:
         """Names of arms that settings for all have made the same, in groups."""
@@ -222,7 +227,7 @@ def make(
             folder / name,
             tuple(seeds or scale.seeds),
             origin,
-            experiment.measures(scale, name),
+            experiment.measures(scale_name, name),
         )
     return Sweep(
         experiment, scale_name, scale, folder, tuple(arms.values()), tuple(seeds), tuple(overrides), tuple(looks)

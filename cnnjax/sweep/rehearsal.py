@@ -4,7 +4,7 @@ from rich.table import Table
 
 from cnnjax import config as configs
 from cnnjax import errors
-from cnnjax.sweep import measures, progress
+from cnnjax.sweep import measures, progress, words
 from cnnjax.sweep.plan import Arm, Sweep
 from cnnjax.train import loop, streamed
 from cnnjax.train.program import Program
@@ -37,11 +37,15 @@ def table(sweep: Sweep) -> Table:
     Raises:
       UserError: a claim is about nothing that is measured, or training would refuse an arm, see :func:`check`.
     """
-    measures.check_claims(sweep.experiment.claims)
+    measures.check_claims(sweep.claims)
     for arm in sweep.arms:
         check(arm)
     seconds, basis = progress.seconds(sweep)
-    view = Table(title=f"{sweep.experiment.name} · {sweep.scale_name}: what would run", caption=f"estimate: {basis}")
+    total = sum(seconds[arm.name] * len(arm.pending()) for arm in sweep.arms)
+    view = Table(
+        title=f"{sweep.experiment.name} · {sweep.scale_name}: what would run",
+        caption=f"estimate: {basis}; all that is to do, one run after the other: {words.duration(total)}",
+    )
     for name in ("arm", "parameters", "MACs", "seeds", "to do", "estimated s a run", "settings"):
         view.add_column(name, justify="right" if name not in ("arm", "settings") else "left", overflow="fold")
     for arm in sweep.arms:

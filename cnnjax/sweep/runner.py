@@ -38,7 +38,7 @@ def run(sweep: Sweep, open_pool: Open, console: Console) -> list[str]:
       Interrupted: SIGTERM or SIGINT came; the workers have saved.
     """
     # Also says what is wrong with an arm that cannot be, before anything is made.
-    measures.check_claims(sweep.experiment.claims)
+    measures.check_claims(sweep.claims)
     work = {arm.name: progress.work(arm) for arm in sweep.arms}
     with folder_lock(sweep.folder, f"another sweep is running in {sweep.folder}"):
         sweep.claim_folder()

@@ -111,7 +111,8 @@ def p_value(of: Sample, margin: float) -> float:
 
     A sample without spread has no t, and happens: errors are counts of a few images. On the margin its p is 1; off it
     2^(1 − n), the most with which n differences of two arms that are alike come out the same and not zero, whatever their
-    distribution. A sample of fewer than two values can reject nothing: 1.
+    distribution. Of another margin that is no bound, and nor is t where values are seldom far from the rest: what befalls one
+    run in twenty is in none of five in 77 cases of 100. A sample of fewer than two values can reject nothing: 1.
     """
     if of.n < 2:
         return 1.0

@@ -70,7 +70,7 @@ def test_every_arm_of_every_scale_has_a_network_for_its_images(path, tmp_path):
 
 
 @every_experiment
-def test_claims_are_about_roles_that_every_scale_has(path):
+def test_claims_are_about_roles_that_their_scales_have(path):
     loaded = experiment.load(path)
     assert loaded.question.endswith("?")
     assert loaded.source
@@ -82,7 +82,8 @@ def test_claims_are_about_roles_that_every_scale_has(path):
         absolute = set(map(abs, claim.contrast.values())) == {1} and len(claim.contrast) == 1
         assert absolute or sum(claim.contrast.values()) == pytest.approx(0), "a contrast compares, or bounds one arm"
         assert not (absolute and claim.metric.startswith(("train/", "test/"))), "an error alone is no claim"
-        for scale in loaded.scales.values():
+        for name in claim.scales or loaded.scales:
+            scale = loaded.scales[name]
             assert set(claim.contrast) <= set(scale.roles)
             assert {scale.roles[role] for role in claim.contrast} <= {*scale.arms, *scale.ensembles}
 
@@ -90,9 +91,8 @@ def test_claims_are_about_roles_that_every_scale_has(path):
 @every_experiment
 def test_every_arm_and_role_is_used(path):
     loaded = experiment.load(path)
-    used = {role for claim in loaded.claims for role in claim.contrast}
-    for scale in loaded.scales.values():
-        assert set(scale.roles) == used
+    for name, scale in loaded.scales.items():
+        assert set(scale.roles) == {role for claim in loaded.claims_at(name) for role in claim.contrast}
 
 
 @every_experiment

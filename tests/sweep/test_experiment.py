@@ -48,7 +48,7 @@ def test_an_arm_is_measured_for_the_claims_that_it_plays_a_role_in() -> None:
         ),
         digits=scale(arms={"a": {}, "b": {}, "c": {}}),
     )
-    assert [found.measures(found.scales["digits"], arm) for arm in "abc"] == [("full",), ("full", "responses"), ()]
+    assert [found.measures("digits", arm) for arm in "abc"] == [("full",), ("full", "responses"), ()]
 
 
 @pytest.mark.parametrize("roles", [{"one": "a"}, {"one": "a", "two": "c"}])
@@ -117,6 +117,8 @@ def test_contrast_that_compares_nothing(contrast: dict[str, float], message: str
         ({"above": float("inf")}, "the margin of the claim 'So it is' is a number, not inf"),
         ({"above": float("nan")}, "the margin of the claim 'So it is' is a number, not nan"),
         ({"exact": 1}, "'exact' of a claim is of type bool"),
+        ({"scales": "digits"}, "'scales' of a claim is of type Sequence, not str: 'digits'"),
+        ({"scales": ("digit",)}, "unknown scale of the claim 'So it is': 'digit'; did you mean digits"),
     ],
 )
 def test_claim_of_other_types(changes: dict[str, object], message: str) -> None:
@@ -209,3 +211,16 @@ def test_degradation_asks_what_the_paper_claims() -> None:
         }
     assert len(found.claims) == 5
     assert all(claim.paper and sum(claim.contrast.values()) == 0 for claim in found.claims)
+
+
+def test_a_claim_of_some_scales_is_judged_there_alone() -> None:
+    """And only there wants arms for its roles."""
+    both = Claim("So it is", "test/error", {"one": 1, "two": -1})
+    large = Claim("There too", "full/error_saved", {"three": 1, "one": -1}, scales=("large",))
+    roles = {"one": "a", "two": "b", "three": "c"}
+    found = make((both, large), digits=scale(), large=scale(arms={"a": {}, "b": {}, "c": {}}, roles=roles))
+    assert found.claims_at("digits") == (both,)
+    assert found.claims_at("large") == (both, large)
+    assert (found.measures("digits", "a"), found.measures("large", "a")) == ((), ("full",))
+    with pytest.raises(errors.UserError, match="scale 'digits' has no arm for the role 'three' of the claim 'All'"):
+        make((Claim("All", "test/error", large.contrast),), digits=scale())

@@ -48,20 +48,24 @@ def test_a_section_says_what_the_file_says(path, scale):
     texts = fresh.partition("\nNot run:")[0]
     assert kept.startswith(texts)
     words = f"cnnjax run {path.parent.name}/{path.name} --scale {scale}"
-    assert re.match(rf"`{re.escape(words)}[^`]*` \(jax \d.*on \w+.*\)\n", kept.removeprefix(texts).lstrip())
+    assert re.match(
+        rf"`{re.escape(words)}[^`]*` \((commit [^;]+; )?jax \d.*on \w+.*\)\n", kept.removeprefix(texts).lstrip()
+    )
     (_, *cells), *arms = found
-    assert [row[:2] for row in cells] == [
-        [catalogue._cell(claim.text), catalogue._cell(claim.paper)] for claim in asked.claims
+    assert [row[:3] for row in cells] == [
+        [catalogue._cell(claim.text), f"`{claim.metric}`", catalogue._cell(claim.paper)]
+        for claim in asked.claims_at(scale)
     ]
-    assert {row[3] for row in cells} <= VERDICTS
+    assert {row[4] for row in cells} <= VERDICTS
     # A verdict has numbers, and those of one claim are on the side that it names.
     for row in cells:
-        if row[3] != "? inconclusive":
-            assert re.match(r"[+−]\d[\d.e+−]* \[[+−].*\].*, n = \d", row[2])
+        if row[4] != "? inconclusive":
+            assert re.match(r"[+−]\d[\d.e+−]* \[[+−].*\].*, n = \d", row[3])
     assert len(arms) == 1
     for headings, *rows in arms:
         assert re.search(
-            r"`[^`]*` \(jax [^;]+; flax [^;]+; seeds \d[\d, ]*; on [^;]+; machine: [^;]+; cores a run: \d", kept
+            r"`[^`]*` \((commit [^;]+; )?jax [^;]+; flax [^;]+; seeds \d[\d, ]*; on [^;]+; machine: [^;]+; cores a run: \d",
+            kept,
         )
         costs = {arm.name: progress.size(arm) for arm in plan.make(asked, scale, (), (), pathlib.Path("runs")).arms}
         assert headings[:5] == ["arm", "parameters", "MACs", "train error, %", "test error, %"]
