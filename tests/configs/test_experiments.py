@@ -165,8 +165,6 @@ STEP = {
     "execution.steps_per_dispatch": 1,
 }
 """What makes a run short, and one that begins with another's weights begin by itself."""
-LARGE = ("googlenet", "inception", "xception")
-"""Recipes of networks that take long to compile."""
 
 
 @pytest.fixture(scope="module")
@@ -178,18 +176,19 @@ def known():
 @pytest.mark.slow
 @every_experiment
 def test_every_arm_makes_a_step(path, known, tmp_path, monkeypatch):
-    """Every arm's step is traced, if no other's was the same; the first one of a recipe of a small network is made, too."""
+    """Every arm's step is traced, if no other's was the same; the first one of each recipe, and of each file, is made, too."""
     # Compiled for this one step: it may be slow.
     monkeypatch.setattr(compiler, "options", lambda platform: {"xla_backend_optimization_level": 0})
-    for arm in plan.make(experiment.load(path), "", [], [], tmp_path).arms:
+    arms = plan.make(experiment.load(path), "", [], [], tmp_path).arms
+    for arm in arms:
         config = configs.override(arm.config, STEP)
         flat = sorted(configs.flatten(config).items())
         made = [each for each in flat if each[0].startswith(NETWORK)]
         key = str((made, [name for name, value in flat if name.startswith(SWITCHES) and value]))
-        if key in known:
+        if key in known and arm is not arms[0]:
             continue
         program = Program(config)
-        if arm.recipe.stem not in known and not arm.recipe.stem.startswith(LARGE):
+        if arm is arms[0] or arm.recipe.stem not in known:
             begun = program.init(0)
             before = jax.tree.map(np.copy, begun.params)
             after, sums = program.run(begun, program.zero(), 0, 1)
