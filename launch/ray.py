@@ -58,7 +58,7 @@ def _pool(options: argparse.Namespace) -> pool.Open:
                 ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error")
         except (OSError, ValueError, RuntimeError) as error:
             raise errors.UserError(
-                f"no Ray cluster answers at {address}: {error}; one with a token wants RAY_AUTH_MODE=token"
+                f"no Ray cluster answers at {address}: {error}; one with a token wants RAY_AUTH_MODE=token, and its own token"
             ) from error
         try:
             yield Ray(sweep, wanted, options.workers or len(sweep.arms), options.retries)

@@ -53,7 +53,11 @@ def _prepare(options: argparse.Namespace, settings: list[str]) -> int:
         if options.images
         else data.prepare(options.name, options.data_dir, options.source)
     )
-    process.say(f"{options.name} is prepared: {prepared.folder}")
+    left_out = prepared.folder / "left_out.txt"
+    lines = left_out.read_text().splitlines() if left_out.exists() else []
+    for line in lines:
+        process.say(f"left out: {line}")
+    process.say(f"{options.name} is prepared{f', without {len(lines)} images' if lines else ''}: {prepared.folder}")
     return process.EXIT_OK
 
 

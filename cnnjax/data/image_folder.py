@@ -67,6 +67,8 @@ def builder(name: str, data_dir: Path, folder: Path, side: int, shares: tuple[in
       side: of the pictures, in pixels; 0: their files are kept.
       shares: per cent of test, valid and train.
 
+    Pictures that cannot be read are left out, see `cnnjax.data.shards.DAMAGED`.
+
     Raises:
       UserError: see :func:`find`; or nothing is left for training.
     """
@@ -112,6 +114,7 @@ class _ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         self, *, pictures: dict[str, list[tuple[Path, int]]], classes: list[str], side: int, **options: Any
     ) -> None:
         self._pictures, self._classes, self._side = pictures, classes, side
+        self._left_out: list[str] = []
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -133,4 +136,14 @@ class _ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 
     def _generate_examples(self, pairs: list[tuple[Path, int]]) -> Iterator:
         for number, (path, label) in enumerate(pairs):
-            yield number, {"image": picture.square(picture.read(path), self._side), "label": label}
+            try:
+                image = picture.square(picture.read(path), self._side)
+            except UserError as error:
+                self._left_out.append(str(error))
+                shards.check_left_out(self._left_out)
+                continue
+            yield number, {"image": image, "label": label}
+
+    def _download_and_prepare(self, *arguments: Any, **options: Any) -> None:
+        super()._download_and_prepare(*arguments, **options)
+        shards.record_left_out(self.data_path, self._left_out)

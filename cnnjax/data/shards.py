@@ -5,7 +5,9 @@ import dataclasses
 import io
 import itertools
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,11 @@ class Original:
         return content
 
 
+DAMAGED = 100
+"""Images that cannot be read; as many are left out of a set, one more ends its preparation."""
+LEFT_OUT = "left_out.txt"
+"""File of a prepared set: which images were, and why, a line each."""
+
 Stored = Callable[[Original, bytes], bytes]
 """What is written for an image whose file has this content: the same, or a repaired one."""
 
@@ -85,7 +92,7 @@ class ImageFiles(dataset_builder.FileReaderBuilder, skip_registration=True):  # 
         )
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
-        infos = []
+        infos, left_out = [], list[str]()
         for split, originals in self._found.items():
             template = self._get_filename_template(split)
             parts = _divided(originals)
@@ -93,18 +100,44 @@ class ImageFiles(dataset_builder.FileReaderBuilder, skip_registration=True):  # 
                 str(template.sharded_filepath(shard_index=number, num_shards=len(parts)))
                 for number in range(len(parts))
             ]
-            sizes = _in_processes(
+            written = _in_processes(
                 _write, [(*each, self._classes, self._stored) for each in zip(paths, parts, strict=True)]
             )
+            left_out += [line for each in written for line in each.left_out]
+            check_left_out(left_out)
+            if not any(each.examples for each in written):
+                raise UserError(f"no image of {split} can be read, one of them is {left_out[-1]}")
             infos.append(
                 tfds.core.SplitInfo(
                     name=split,
-                    shard_lengths=[len(part) for part in parts],
-                    num_bytes=sum(sizes),
+                    shard_lengths=[each.examples for each in written],
+                    num_bytes=sum(each.size for each in written),
                     filename_template=template,
                 )
             )
         self.info.set_splits(tfds.core.splits.SplitDict(infos))
+        record_left_out(self.data_path, left_out)
+
+
+def check_left_out(lines: Sequence[str]) -> None:
+    """Raises a `UserError` where more images cannot be read than are left out."""
+    if len(lines) > DAMAGED:
+        raise UserError(f"more than {DAMAGED} images cannot be read, one of them is {lines[-1]}")
+
+
+def record_left_out(folder: os.PathLike, lines: Sequence[str]) -> None:
+    """Names them in the prepared set's folder."""
+    if lines:
+        (Path(folder) / LEFT_OUT).write_text("".join(f"{line}\n" for line in lines))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Written:
+    """A shard: its size in bytes, how many examples it has, and a line for each image that was left out."""
+
+    size: int
+    examples: int
+    left_out: tuple[str, ...]
 
 
 def jpeg(pixels: np.ndarray) -> bytes:
@@ -118,7 +151,7 @@ def _divided(originals: list[Original]) -> list[list[Original]]:
     return [originals[start:stop] for start, stop in itertools.pairwise(edges)]
 
 
-def _in_processes(function: Callable[..., int], tasks: list[tuple[Any, ...]]) -> list[int]:
+def _in_processes(function: Callable[..., _Written], tasks: list[tuple[Any, ...]]) -> list[_Written]:
     """What a function gives for each task: in processes, or in this one where there is one task only."""
     count = min(len(tasks), len(machine.cores()))
     if count == 1:
@@ -133,26 +166,28 @@ def _in_processes(function: Callable[..., int], tasks: list[tuple[Any, ...]]) ->
             raise
 
 
-def _write(path: str, originals: list[Original], classes: list[str], stored: Stored) -> int:
-    """Writes a shard; its size in bytes."""
+def _write(path: str, originals: list[Original], classes: list[str], stored: Stored) -> _Written:
+    """Writes a shard."""
     features = _features(classes)
     serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
     writer = array_record_module.ArrayRecordWriter(path, "group_size:1")  # read one by one, in any order
-    total = 0
+    size, examples, left_out = 0, 0, list[str]()
     try:
         for each in originals:
             try:
                 content = stored(each, each.content())
             except decode.DamagedError as error:
                 where = each.path if each.path.endswith(each.name) else f"{each.path}: {each.name}"
-                raise UserError(f"{where} is no picture that can be read ({error})") from error
+                left_out.append(f"{where} is no picture that can be read ({error})")
+                check_left_out(left_out)
+                continue
             example = {"image": io.BytesIO(content), "label": each.label, "file_name": each.name}
             record = serializer.serialize_example(features.encode_example(example))
             writer.write(record)
-            total += len(record)
+            size, examples = size + len(record), examples + 1
     finally:
         writer.close()
-    return total
+    return _Written(size, examples, tuple(left_out))
 
 
 def _features(classes: list[str]) -> tfds.features.FeaturesDict:

@@ -66,6 +66,10 @@ ALONE = Share()
 """One host reads everything."""
 
 
+class LostReaderError(Exception):
+    """A process that reads batches has ended: killed, say, where there was no more memory."""
+
+
 class Examples:
     """The examples of a split as they are sent to the device, by their number in it.
 
@@ -84,6 +88,7 @@ class Examples:
       several: whether an image may be of several classes.
       num_classes, class_names: of the labels.
       white: the largest value of a pixel.
+      damaged: numbers of those found damaged so far, by any `Reader` of this process.
       fingerprint: 16 hexadecimal digits that change with the set's version, split, and the sizes of its files; of pixels it
         says nothing: they are too many to be read for that.
 
@@ -123,6 +128,7 @@ class Examples:
         self.fingerprint = _fingerprint(found, split)
         self.several = self.records.several
         self.num_classes, self.class_names = self.records.num_classes, tuple(self.records.class_names)
+        self.damaged: set[int] = set()
         self._numbers: Sequence[int] | np.ndarray = range(len(self.records))
         self._labels: np.ndarray | None = None
 
@@ -151,6 +157,7 @@ class Examples:
 
     def _chosen(self, index: arrays.Arrays) -> "Examples":
         chosen = copy.copy(self)
+        chosen.damaged = set()
         chosen._numbers, chosen._labels, chosen.fingerprint = index.images, index.labels, index.fingerprint
         chosen.num_classes, chosen.class_names = index.num_classes, index.class_names
         return chosen
@@ -379,16 +386,15 @@ class Reader:
 
     Attributes:
       waited_s: seconds that batches were waited for.
-      damaged: numbers of the examples found damaged so far.
 
     Raises:
       UserError: more images are damaged than are skipped.
+      LostReaderError: one of the processes has ended.
     """
 
     def __init__(self, batches: Training | Evaluation, start: int, stop: int, workers: int, say: Callable[[str], None]):
         self._examples, self._say = batches.examples, say
         self.waited_s = 0.0
-        self.damaged: set[int] = set()
         threads = len(machine.cores()) if not workers else 1
         ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
         dataset = grain.MapDataset.range(start, stop).map(batches.__getitem__).to_iter_dataset(ahead)
@@ -404,13 +410,21 @@ class Reader:
 
     def __next__(self) -> Batch:
         begin = time.perf_counter()
+        try:
+            found = next(self._iterator)
+        except RuntimeError as error:  # grain's, which has no name of its own
+            if "terminated unexpectedly" not in str(error):
+                raise
+            raise LostReaderError(f"a process that reads images was lost ({str(error).splitlines()[0]})") from error
         # Out of the memory shared with a worker, which is given back when nothing refers to it.
-        batch = {name: np.array(values) for name, values in next(self._iterator).items()}
+        batch = {name: np.array(values) for name, values in found.items()}
         self.waited_s += time.perf_counter() - begin
-        for index in sorted(set(batch.pop("damaged").tolist()) - {_WHOLE} - self.damaged):
-            self.damaged.add(index)
-            if len(self.damaged) > self._examples.most_damaged:
-                raise self._examples.too_many(index)
+        known = self._examples.damaged
+        new = sorted(set(batch.pop("damaged").tolist()) - {_WHOLE} - known)
+        known.update(new)
+        if len(known) > self._examples.most_damaged:
+            raise self._examples.too_many(max(known))
+        for index in new:
             self._say(f"skipped: {self._examples.damage(index)}")
         return batch
 

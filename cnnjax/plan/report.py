@@ -56,6 +56,11 @@ class Plan:
         return self.step.batch / self.roofline.seconds if self.roofline else None
 
     @property
+    def epochs(self) -> float:
+        """Of the whole recipe: as many steps of a larger batch are more."""
+        return self.answer.training_steps * self.step.batch / self.answer.examples
+
+    @property
     def hours(self) -> float | None:
         """Of the whole recipe; evaluation and compilation are not in it."""
         return self.answer.training_steps * self.roofline.seconds / 3600 if self.roofline else None
@@ -105,6 +110,7 @@ def facts(plan: Plan) -> dict[str, Any]:
         "bytes": step.size,
         "collectives": [{**dataclasses.asdict(each), "sent": each.sent} for each in step.collectives],
         "steps": answer.training_steps,
+        "epochs": plan.epochs,
         "largest_batch": answer.largest(),
         "largest_batch_by": _line(answer) if answer.largest() else "",
         "compile_seconds": [each.seconds for each in answer.steps],
@@ -149,7 +155,8 @@ def rows(plan: Plan) -> list[tuple[str, str]]:
             ("images/s, estimated", f"{rate:,.0f}, {rate / chips:,.0f} a chip"),
             (
                 "the recipe, estimated",
-                f"{hours:,.1f} h for {answer.training_steps:,} steps; {hours * chips:,.1f} chip-hours",
+                f"{hours:,.1f} h for {answer.training_steps:,} steps, {plan.epochs:,.0f} epochs; "
+                f"{hours * chips:,.1f} chip-hours",
             ),
         ]
         compared = [

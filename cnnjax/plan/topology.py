@@ -130,7 +130,7 @@ class Topology:
             return list(topologies.get_topology_desc(platform="tpu", topology_name=self.text, **options).devices)
         except jax.errors.JaxRuntimeError as error:
             reason = str(error).splitlines()[0]
-            raise errors.UserError(f"libtpu knows no topology {self.text}: {reason}") from None
+            raise errors.UserError(f"libtpu knows no topology {self.text}: {reason}; there are {FORMS}") from None
 
 
 def parse(text: str) -> Topology:

@@ -58,7 +58,9 @@ def _answer(asked: dict[str, Any]) -> Answer:
     sets, streams = {name: outline(config, name) for name in ("train", "test")}, config.execution.stream
     config = streamed.left(config) if streams else config
     config = configs.override(config, changes | ({"model.scan": False} if "scan" in config.model else {}))
-    layout = parallel.Layout(config.execution.parallel, tuple(place.devices()))
+    layout = parallel.of(config.execution.parallel, tuple(place.devices()))
+    if (count := config.execution.devices) not in (0, len(layout.devices)):
+        raise errors.UserError(f"execution.devices = {count}, but {place.text} has {len(layout.devices)}; 0 takes all")
     options = {} if asked["thorough"] else QUICK[place.platform]
     limit = _limit(place, layout)
     notes: list[str] = []

@@ -72,11 +72,13 @@ def end(arm: Arm, code: int) -> End:
     """How ``cnnjax train`` ended, by its exit status (negative: the signal that killed it) and the last line it printed."""
     if code == 0:
         return End()
+    if code < 0:  # what it printed last says nothing of that
+        return End(f"killed by signal {-code}", True)
     lines = arm.log.read_text(errors="replace").strip().splitlines() if arm.log.exists() else []
     last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-    how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
-    how = "told to stop, not by this sweep" if code == signals.EXIT_INTERRUPTED else how
-    return End(f"{how}: {last.removeprefix('cnnjax: error: ')}", code < 0 or code == signals.EXIT_INTERRUPTED)
+    lost = code == signals.EXIT_INTERRUPTED
+    how = "stopped, not by this sweep" if lost else f"exit status {code}"
+    return End(f"{how}: {last.removeprefix('cnnjax: error: ')}", lost)
 
 
 def record_failure(arm: Arm, seeds: Sequence[int], failure: str) -> None:

@@ -84,7 +84,7 @@ class Classification:
             )
         if not 0 <= self.crop <= least and not (self.jitter or self.area):
             raise errors.UserError(
-                f"task.crop is at most the {least} pixels of the images' shorter side, not {self.crop}"
+                f"task.crop is at least 0 and at most the {least} pixels of the images' shorter side, not {self.crop}"
             )
         if (self.jitter or self.area) and not self.crop:
             raise errors.UserError("task.jitter and task.area want a task.crop, the side of what the network sees")

@@ -13,6 +13,7 @@ import jax
 
 from cnnjax import config as configs
 from cnnjax import errors
+from cnnjax.data import stream
 from cnnjax.interop import weights
 from cnnjax.tasks.classification import EVALUATED, RUNNING
 from cnnjax.train import environment, hosts, progress
@@ -28,7 +29,7 @@ _SEEN_S = 30
 
 
 class Interrupted(Exception):
-    """The run was told to stop, and has saved."""
+    """The run was told to stop, and has saved; or it has lost what reads its images. It can go on from its last checkpoint."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,7 @@ def train(
     Raises:
       UserError: see :func:`check`; or the folder is in use, or holds another run, or another model's checkpoints; or processes
         differ in what they would train.
-      Interrupted: it was told to stop; a checkpoint has been saved.
+      Interrupted: it was told to stop, and a checkpoint has been saved; or a process that reads images was lost.
     """
 
     said: list[str] = []
@@ -120,6 +121,9 @@ def train(
         except Interrupted:
             folder.set_status(state="interrupted")
             raise
+        except stream.LostReaderError as error:
+            folder.set_status(state="interrupted")
+            raise Interrupted(f"{folder.path}: {error}; the same command goes on from the last checkpoint") from error
         except Exception as error:
             folder.set_status(
                 state="failed", error=str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
@@ -179,6 +183,7 @@ def _train(
         folder.cut(done)
         scale = hosts.from_first(lambda: program.scale(folder.metrics()))
         logged_at, logged_step, rate, waited = time.monotonic(), done, 0.0, program.feed.waited_s
+        aside = 0.0  # seconds since then in which nothing was trained: evaluation and saving
         row: dict[str, float] = {}
         while done < program.steps:
             stop = plan.next_stop(done)
@@ -199,18 +204,20 @@ def _train(
                     note(f"{folder.path}: the loss is not finite at step {done}; the run ends here as diverged")
                     return finish("diverged", done, {})
                 if plan.due("evaluate", done):
+                    begun = time.monotonic()
                     for name in ("train", "test"):
                         row |= {f"{name}/{key}": value for key, value in program.evaluate(state, name).items()}
+                    aside += time.monotonic() - begun
                 folder.add_metrics(row)
                 scale = hosts.from_first(lambda: program.scale(folder.metrics())) if config.schedule.plateau else 1.0
                 now = time.monotonic()
                 rate = (done - logged_step) * config.batch_size / (now - logged_at)
-                share = (program.feed.waited_s - waited) / (now - logged_at)
+                share = min(1.0, (program.feed.waited_s - waited) / max(now - logged_at - aside, 1e-9))
                 seconds = round(spent + now - started, 3)
                 speed = {"seconds": seconds, "examples_per_second": round(rate, 1), "waited": round(share, 4)}
                 folder.add_timing({"step": done, **speed})
                 folder.set_status(step=done, **speed, row=row)
-                logged_at, logged_step, waited = now, done, program.feed.waited_s
+                logged_at, logged_step, waited, aside = now, done, program.feed.waited_s, 0.0
 
             show(done, program.steps, rate, row)
             stop_here = hosts.any_of(bool(stopped()))
@@ -218,7 +225,9 @@ def _train(
                 if not program.finite({"state": state, "sums": sums}):
                     note(f"{folder.path}: a parameter is not finite at step {done}; the run ends here as diverged")
                     return finish("diverged", done, {})
+                begun = time.monotonic()
                 checkpoints.save(done, {"state": state, "sums": sums})
+                aside += time.monotonic() - begun
             if stop_here and done < program.steps:
                 hosts.on_all(checkpoints.wait)
                 raise Interrupted(f"{folder.path}: stopped and saved at step {done} of {program.steps}")

@@ -211,12 +211,21 @@ def layout(mapping: str, count: int) -> Layout:
     Raises:
       UserError: an unknown mapping, or more devices than there are.
     """
-    if mapping not in MAPPINGS:
-        raise errors.unknown("execution.parallel", mapping, MAPPINGS)
     # Process by process: each reads a part of a batch that its own devices take.
     devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     if count < 0 or count > len(devices):
         raise errors.UserError(
             f"execution.devices = {count}, but there are {len(devices)} ({devices[0].platform}); 0 takes all"
         )
-    return Layout(mapping, tuple(devices[: count or len(devices)]))
+    return of(mapping, tuple(devices[: count or len(devices)]))
+
+
+def of(mapping: str, devices: tuple[jax.Device, ...]) -> Layout:
+    """Some devices under a mapping.
+
+    Raises:
+      UserError: an unknown mapping.
+    """
+    if mapping not in MAPPINGS:
+        raise errors.unknown("execution.parallel", mapping, MAPPINGS)
+    return Layout(mapping, devices)

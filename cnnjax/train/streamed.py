@@ -135,6 +135,7 @@ class Streamed(Feed):
         self.waited_s = 0.0
         self._reader: stream.Reader | None = None
         self._next = (0, 0)  # seed, step
+        self._before: concurrent.futures.Future[float] | None = None  # when the last step ends
         self._watch = concurrent.futures.ThreadPoolExecutor(1, "when a step has ended")
         self._steps = {
             (frozen, size): program.layout.compile_step(
@@ -152,15 +153,16 @@ class Streamed(Feed):
         """See `cnnjax.train.program.Program.run`."""
         layout, number = self._program.layout, np.float32(scale)
         reader = self._opened(int(self._program.fetch(jax.random.key_data(train_state.rng))[-1]), done)
-        before: concurrent.futures.Future[float] | None = None
         for _ in range(count):
+            asked = time.perf_counter()
             batch = layout.place(next(reader))
             begun = time.perf_counter()
             train_state, new = layout.joined(self._steps[kind](train_state, batch, number))
             sums = self._merge(sums, new)
-            if before:
-                self.waited_s += max(0.0, begun - before.result())
-            before = self._watch.submit(_ended, sums)
+            # The devices were free once the step before had ended, and nothing was asked of them before this batch was.
+            free = self._before.result() if self._before else asked
+            self.waited_s += max(0.0, begun - max(asked, free))
+            self._before = self._watch.submit(_ended, sums)
         self._next = (self._next[0], done + count)
         return train_state, sums
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cnnjax import cli, data, errors
-from cnnjax.data import decode, image_folder, picture, records, sets
+from cnnjax.data import decode, image_folder, picture, records, sets, shards
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 COUNTS = {"blue": 20, "green": 13, "red": 7}
@@ -87,12 +87,25 @@ def test_what_a_user_can_get_wrong(words, message, folder, tmp_path, capsys, mon
     assert error.count("\n") == 1
 
 
-def test_a_damaged_picture_is_named_and_nothing_is_left(folder, tmp_path):
-    (folder / "red" / "1.png").write_bytes(b"\x89PNG broken")
-    with pytest.raises(errors.UserError, match=r"red/1\.png is no picture that can be read"):
-        data.prepare_folder("colours", folder, 8, (0, 0, 100), tmp_path / "sets")
-    (folder / "red" / "1.png").unlink()
-    assert data.prepare_folder("colours", folder, 8, (0, 0, 100), tmp_path / "sets").shards == {"train": [39]}
+@pytest.mark.parametrize("side", [8, 0])
+def test_damaged_pictures_are_named_and_left_out_up_to_a_limit(side, folder, tmp_path, monkeypatch, capsys):
+    for name in ("1", "2"):
+        (folder / "red" / f"{name}.png").write_bytes(b"\x89PNG broken")
+    monkeypatch.setattr(shards, "DAMAGED", 1)
+    with pytest.raises(errors.UserError, match=r"more than 1 images cannot be read, .*red/\d\.png is no picture"):
+        data.prepare_folder("colours", folder, side, (0, 0, 100), tmp_path / "sets")
+    assert not list((tmp_path / "sets").rglob("*.array_record*"))
+    monkeypatch.setattr(shards, "DAMAGED", 2)
+    words = ["data", "prepare", "colours", "--images", str(folder), "--side", str(side), "--split", "0/0/100"]
+    assert cli.main([*words, "--data-dir", str(tmp_path / "sets")]) == 0
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert {line.partition(" is no picture")[0][-9:] for line in (first, second)} == {"red/1.png", "red/2.png"}
+    assert last.startswith("colours is prepared, without 2 images: ")
+    found = sets.require("colours", tmp_path / "sets")
+    assert found.shards == {"train": [39]}
+    assert (
+        len(data.load("colours", "train", tmp_path / "sets").labels if side else records.Records(found, "train")) == 39
+    )
     with pytest.raises(errors.UserError, match="prepared already"):
         data.prepare_folder("colours", folder, 8, (0, 0, 100), tmp_path / "sets")
 
@@ -131,13 +144,6 @@ def test_files_are_kept(folder, tmp_path, photograph, encoded):
         assert pixels.shape == expected.shape
         assert np.abs(pixels.astype(int) - expected).mean() < 8
     assert np.abs(decode.pixels(found["empty/d.png"][0], 3).astype(int) - 255).max() <= 1
-
-
-def test_a_file_that_is_no_picture_is_named_and_nothing_is_left(folder, tmp_path):
-    (folder / "red" / "1.png").write_bytes(b"\x89PNG broken")
-    with pytest.raises(errors.UserError, match=r"red/1\.png is no picture that can be read"):
-        data.prepare_folder("colours", folder, 0, (0, 0, 100), tmp_path / "sets")
-    assert not list((tmp_path / "sets").rglob("*.array_record*"))
 
 
 @pytest.mark.parametrize("invert", [False, True])

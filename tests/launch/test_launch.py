@@ -236,7 +236,7 @@ def test_a_job_that_left_no_result(state: str, lost: bool, job) -> None:
     ("result", "end"),
     [
         (("success", 0), pool.End()),
-        (("success", -9), pool.End("killed by signal 9: it printed nothing", lost=True)),
+        (("success", -9), pool.End("killed by signal 9", lost=True)),
         (
             ("error", "Traceback\n  x\ncnnjax.errors.UserError: node7 does not see it\n"),
             pool.End("node7 does not see it"),

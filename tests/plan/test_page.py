@@ -34,7 +34,7 @@ def test_a_plan_is_of_its_recipe(section: str) -> None:
     assert rows["network"].endswith(f", {config.model.dtype}")
     assert rows["batch"].startswith(f"{config.batch_size:,}, ")
     assert (
-        f" h for {configs.steps(config.duration, steps, config.batch_size):,} steps;" in rows["the recipe, estimated"]
+        f" h for {configs.steps(config.duration, steps, config.batch_size):,} steps, " in rows["the recipe, estimated"]
     )
     assert float(rows["memory of a device"].split()[0]) < float(rows["memory of a device"].split()[3])
 

@@ -37,7 +37,7 @@ def test_times_and_rates():
     assert [each["ratio"] for each in found["published"]] == pytest.approx([2036 / 16_000, 2022 / 16_000])
     shown = dict(report.rows(plan))
     assert shown["images/s, estimated"] == "64,000, 16,000 a chip"
-    assert shown["the recipe, estimated"] == "0.2 h for 450,000 steps; 1.0 chip-hours"
+    assert shown["the recipe, estimated"] == "0.2 h for 450,000 steps, 45 epochs; 1.0 chip-hours"
     assert shown["training set"] == "20.00 GiB more on each device, which does not fit"
     assert shown["note"] == "a note"
 

@@ -89,8 +89,8 @@ def ended(arm: Arm, code: str, log: str = "") -> workers.Worker:
         ("", "all well\n", "", False),
         ("raise SystemExit(2)", "line\ncnnjax: error: no such thing\n\n", "exit status 2: no such thing", False),
         ("raise SystemExit(1)", "", "exit status 1: it printed nothing", False),
-        ("import os; os.kill(os.getpid(), 9)", "step 5\n", "killed by signal 9: step 5", True),
-        (f"raise SystemExit({EXIT_INTERRUPTED})", "saved\n", "told to stop, not by this sweep: saved", True),
+        ("import os; os.kill(os.getpid(), 9)", "step 5\n", "killed by signal 9", True),
+        (f"raise SystemExit({EXIT_INTERRUPTED})", "saved\n", "stopped, not by this sweep: saved", True),
     ],
 )
 def test_why_it_ended(code: str, log: str, failure: str, lost: bool, arm) -> None:

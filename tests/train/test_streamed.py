@@ -1,10 +1,14 @@
 """Training from streams: the results of a resident set, on any number of devices, stopped and resumed; files of any size."""
 
 import json
+import multiprocessing
+import os
 import pathlib
+import signal
 import time
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -175,20 +179,56 @@ def test_a_run_on_files_is_evaluated(of_files: configs.ConfigDict, tmp_path: pat
 
 
 def test_waiting_is_measured(streamed: configs.ConfigDict, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds that no batch was there for the devices: of a reader that takes its time for each of the last three."""
+    """Seconds that no batch was there for the devices: of a reader that takes its time, however many steps a dispatch has.
+
+    A step ends while the next batch is read, and its time is not waiting; what lies between two dispatches is not either.
+    """
     program = Program(streamed)
     state, sums = program.run(program.init(0), program.zero(), 0, 2)
-    before, read = program.feed.waited_s, stream.Reader.__next__
+    read = stream.Reader.__next__
 
     def slow(reader: stream.Reader) -> stream.Batch:
+        jax.block_until_ready(held)
         time.sleep(0.4)
         return read(reader)
 
     monkeypatch.setattr(stream.Reader, "__next__", slow)
-    program.run(state, sums, 2, 3)
+    for done, count in ((2, 1), (3, 1), (4, 2)):
+        held, before = state, program.feed.waited_s
+        jax.block_until_ready(held)
+        time.sleep(0.5)
+        state, sums = program.run(jax.tree.map(lambda leaf: leaf.copy(), state), sums, done, count)
+        assert program.feed.waited_s - before > 0.4
     program.feed.close()
-    assert 0 < program.feed.waited_s - before < 1.2
     assert Program(configs.override(streamed, {"execution.stream": False})).feed.waited_s == 0
+
+
+def test_a_lost_reader_is_no_failure(of_files: configs.ConfigDict, tmp_path: pathlib.Path) -> None:
+    """Killed, as where there is no more memory: the run is interrupted, and goes on from its last checkpoint."""
+    plain = configs.override(of_files, {"duration": "16 steps", "evaluation.every": "16 steps"})
+    config = configs.override(plain, {"execution.readers": 1})
+    undisturbed, folder = trained(plain, RunFolder(tmp_path / "undisturbed")), RunFolder(tmp_path / "run")
+
+    def kill(done: int, *rest: Any) -> None:
+        if done == 2:
+            for each in multiprocessing.active_children():
+                os.kill(each.pid or 0, signal.SIGKILL)
+                each.join()
+
+    with pytest.raises(
+        loop.Interrupted, match=r"a process that reads images was lost .* goes on from the last checkpoint"
+    ):
+        loop.train(Program(config), config, folder, lambda line: None, show=kill)
+    assert folder.status()["state"] == "interrupted"
+    rows = trained(configs.override(config, {"execution.readers": 0}), folder)
+    assert [row["batch/loss"] for row in rows] == [row["batch/loss"] for row in undisturbed]
+
+
+def test_a_damaged_image_is_said_once(of_files: configs.ConfigDict, tmp_path: pathlib.Path) -> None:
+    said = list[str]()
+    config = configs.override(of_files, {"duration": "8 steps"})
+    loop.train(Program(config, said.append), config, RunFolder(tmp_path / "run"), said.append)
+    assert len([line for line in said if line.startswith("skipped")]) == 1
 
 
 def test_some_of_the_training_examples_are_evaluated(recipe: configs.ConfigDict, streamed: configs.ConfigDict) -> None:
