@@ -88,7 +88,7 @@ class Examples:
       several: whether an image may be of several classes.
       num_classes, class_names: of the labels.
       white: the largest value of a pixel.
-      damaged: numbers of those found damaged so far, by any `Reader` of this process.
+      damaged: numbers of those found damaged so far, by any `Reader` of this process, or :meth:`note`.
       fingerprint: 16 hexadecimal digits that change with the set's version, split, and the sizes of its files; of pixels it
         says nothing: they are too many to be read for that.
 
@@ -224,6 +224,19 @@ class Examples:
             fingerprint=self.fingerprint,
             white=self.white,
         )
+
+    def note(self, damaged: set[int], say: Callable[[str], None]) -> None:
+        """Takes down which examples were found damaged, and says a line for each that was not known to be.
+
+        Raises:
+          UserError: they are more than are skipped.
+        """
+        new = sorted(damaged - self.damaged)
+        self.damaged.update(new)
+        if len(self.damaged) > self.most_damaged:
+            raise self.too_many(max(self.damaged))
+        for index in new:
+            say(f"skipped: {self.damage(index)}")
 
     def damage(self, index: int) -> str:
         """Which image is damaged and how, for a message."""
@@ -419,13 +432,7 @@ class Reader:
         # Out of the memory shared with a worker, which is given back when nothing refers to it.
         batch = {name: np.array(values) for name, values in found.items()}
         self.waited_s += time.perf_counter() - begin
-        known = self._examples.damaged
-        new = sorted(set(batch.pop("damaged").tolist()) - {_WHOLE} - known)
-        known.update(new)
-        if len(known) > self._examples.most_damaged:
-            raise self._examples.too_many(max(known))
-        for index in new:
-            self._say(f"skipped: {self._examples.damage(index)}")
+        self._examples.note(set(batch.pop("damaged").tolist()) - {_WHOLE}, self._say)
         return batch
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import functools
+import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from jax import lax
 from cnnjax import config as configs
 from cnnjax import data, errors
 from cnnjax.data import crops, records, sets, stream
+from cnnjax.train import hosts
 from cnnjax.train.feed import Feed, Kind
 from cnnjax.train.step import Sums
 
@@ -177,6 +179,9 @@ class Streamed(Feed):
                 before = sums
                 sums = layout.joined(self._score(variables, layout.place(batch), sums))
                 jax.block_until_ready(before)
+        # What other hosts have found damaged, in training too, is known here from now on, and counts.
+        found = hosts.gathered(json.dumps(sorted(self._examples[name].damaged)))
+        self._examples[name].note({each for part in found for each in json.loads(part)}, self._say)
         return sums
 
     def close(self) -> None:

@@ -175,6 +175,7 @@ def test_verdicts_and_arms_of_the_report(scale_folder):
         "MACs": "40,551,040",
         "train error, %": "11.00 ± 1.00",
         "test error, %": "13.00 ± 1.00",
+        "train/loss": "0.22 ± 0.02",
     }
 
 

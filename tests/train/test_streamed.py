@@ -231,6 +231,25 @@ def test_a_damaged_image_is_said_once(of_files: configs.ConfigDict, tmp_path: pa
     assert len([line for line in said if line.startswith("skipped")]) == 1
 
 
+def test_what_other_hosts_find_damaged_is_said_and_counts(
+    of_files: configs.ConfigDict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of both sets, at each evaluation; here there is one host, and what the other says is given."""
+    said = list[str]()
+    program = Program(of_files, said.append)
+    state = program.init(0)
+    program.evaluate(state, "test")
+    before = len(said)
+    monkeypatch.setattr("cnnjax.train.hosts.gathered", lambda own: [own, "[3, 5]"])
+    for _ in range(2):
+        program.evaluate(state, "test")
+    assert [line.partition(" of ")[0] for line in said[before:]] == ["skipped: image 3", "skipped: image 5"]
+    monkeypatch.setattr(program.feed._examples["test"], "most_damaged", 2)
+    monkeypatch.setattr("cnnjax.train.hosts.gathered", lambda own: [own, "[7]"])
+    with pytest.raises(errors.UserError, match=r"more than 2 images of pictures test are damaged"):
+        program.evaluate(state, "test")
+
+
 def test_some_of_the_training_examples_are_evaluated(recipe: configs.ConfigDict, streamed: configs.ConfigDict) -> None:
     """The same ones of a stream and of a resident set; the test set is evaluated whole, and a note says so."""
     few = {"evaluation.train": 100}
