@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import re
+import shutil
 
 from cnnjax import machine
 
@@ -113,6 +114,13 @@ def picture(text: str) -> pathlib.Path:
     if (path := file(text)).suffix.lower().removeprefix(".") not in formats:
         raise argparse.ArgumentTypeError(f"a picture's name ends in .{', .'.join(formats)}; not {text!r}")
     return path
+
+
+def program(text: str) -> str:
+    """One that can be run here."""
+    if not shutil.which(text):
+        raise argparse.ArgumentTypeError(f"expected a program that can be run here, not {text!r}")
+    return text
 
 
 def folder(text: str) -> pathlib.Path:

@@ -171,7 +171,10 @@ class Slurm:
                 jobs = [self._executor.submit(command.work(self._sweep, task, self._cores)) for task in tasks]
         except submitit.core.utils.FailedJobError as error:
             lines = [line for line in str(error).splitlines() if line.startswith("sbatch:")]
-            raise errors.UserError((lines or str(error).splitlines())[0]) from None
+            why = (lines or str(error).splitlines())[0].removeprefix("sbatch: error: ")
+            raise errors.UserError(
+                f"SLURM takes no job: {why}; is there a controller, and does SLURM_CONF name its configuration?"
+            ) from None
         files.write_json(self._jobs, {"jobs": [*self._left(), *(job.job_id for job in jobs)]})
         return [Worker(*task, job, self._queue) for task, job in zip(tasks, jobs, strict=True)]
 

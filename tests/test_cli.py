@@ -56,6 +56,10 @@ BAD: dict[str, tuple[list[object], str]] = {
         "not even one image fits into 1,024 bytes: the",
     ),
     "optimiser of a description": (["describe", "resnet20", "--optimizer", "adm"], "unknown optimiser 'adm'"),
+    "benchmark without a Python": (
+        ["bench", "input", "--python", "/nope"],
+        "expected a program that can be run here, not '/nope'",
+    ),
     "no turns": (["bench", "growth", "--turns", "0"], "expected a number from 1 on, not '0'"),
     "settings of a benchmark without any": (
         ["bench", "growth", "--config.seed=1"],

@@ -24,7 +24,7 @@ def add(command: process.Add) -> None:
 
     step = subject("step", _bench_step, "the training step against another framework's", turns=5)
     step.add_argument("--against", choices=("torch",), required=True)
-    step.add_argument("--python", default=sys.executable, help="one that has torch")
+    step.add_argument("--python", type=arguments.program, default=sys.executable, help="one that has torch")
 
     growth = subject(
         "growth", _bench_growth, "compile time, step time and memory over depth, width, batch, size", turns=3
@@ -38,7 +38,9 @@ def add(command: process.Add) -> None:
 
     about = "images a second from JPEG files to batches, beside torch's DataLoader and tf.data"
     inputs = subject("input", _bench_input, about, turns=5)
-    inputs.add_argument("--python", default=sys.executable, help="one that has torch or TensorFlow")
+    inputs.add_argument(
+        "--python", type=arguments.program, default=sys.executable, help="one that has torch or TensorFlow"
+    )
 
     about = "input, several steps a dispatch, accumulation, evaluation, prediction"
     loop = subject("loop", _bench_loop, about, turns=5, takes_settings=True)

@@ -84,4 +84,4 @@ def test_what_slurm_refuses(launch, slurm: str) -> None:
     process = launch.start("launch.slurm", "--sbatch=partition=none", SLURM_CONF=slurm)
     output = process.communicate()[0]
     assert process.returncode == 2, output
-    assert "cnnjax: error: sbatch: error: invalid partition specified: none" in output
+    assert "cnnjax: error: SLURM takes no job: invalid partition specified: none; is there a controller" in output
