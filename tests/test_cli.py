@@ -307,7 +307,7 @@ def test_dry_run_makes_nothing(call, tmp_path: pathlib.Path) -> None:
 
 REFUSED = {
     "task.pad=8": "shorter side, not 8",
-    "task.crop=9": "task.crop is at most the 8 pixels",
+    "task.crop=9": "task.crop is at least 0 and at most the 8 pixels",
     "task.sizes=(3,)": "task.sizes has the size of evaluation too",
     "task.mean=row": "unknown task.mean 'row'",
     "duration=0 steps": "duration is at least one step",

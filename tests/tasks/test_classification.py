@@ -257,8 +257,8 @@ def test_pixels_come_back(settings):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"crop": 13}, "task.crop is at most the 12 pixels of the images' shorter side, not 13"),
-        ({"crop": -1}, "task.crop is at most"),
+        ({"crop": 13}, "task.crop is at least 0 and at most the 12 pixels of the images' shorter side, not 13"),
+        ({"crop": -1}, "task.crop is at least 0 and at most"),
         ({"jitter": (8, 12)}, "want a task.crop"),
         ({"crop": 8, "jitter": (7, 12)}, r"task.jitter is two sides of at least task.crop \(8\)"),
         ({"crop": 8, "jitter": (12,)}, "task.jitter is two sides"),
