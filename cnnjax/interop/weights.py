@@ -155,13 +155,13 @@ def write_safetensors(path: pathlib.Path, arrays: Mapping[str, np.ndarray], meta
     """Writes a safetensors file in one step."""
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     content = safetensors.numpy.save(whole, metadata)
-    # The library writes metadata in any order, and equal weights are to be equal files.
-    size = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:size])
-    header = {"__metadata__": dict(sorted(header.pop("__metadata__").items())), **header}
-    ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size - 8)
-    assert len(ordered) == size - 8  # offsets count from its end
-    files.write(path, content[:8] + ordered + content[size:])
+    # The library writes metadata in any order, and equal weights are to be equal files. Offsets count from the header's end.
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    named = {"__metadata__": dict(sorted(header.pop("__metadata__").items())), **header}
+    ordered = json.dumps(named, separators=(",", ":")).encode()
+    ordered += b" " * (-len(ordered) % 8)
+    files.write(path, len(ordered).to_bytes(8, "little") + ordered + content[end:])
 
 
 def _record(path: pathlib.Path, metadata: Mapping[str, str], whitening: np.ndarray | None) -> Record:

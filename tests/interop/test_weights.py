@@ -11,7 +11,7 @@ import safetensors.numpy
 
 from cnnjax import cli, errors, interop, models
 from cnnjax.data.picture import Picture
-from cnnjax.interop import convert, sources
+from cnnjax.interop import convert, sources, weights
 from cnnjax.interop.weights import Record
 from cnnjax.nn import stacking
 
@@ -345,3 +345,15 @@ def test_what_is_no_number_is_not_imported(value):
     state["layer2.0.conv1.weight"] = np.zeros(state["layer2.0.conv1.weight"].shape, np.int32)
     with pytest.raises(errors.UserError, match=r"no finite numbers in float32: layer2\.0\.conv1\.weight"):
         convert.to_ours(model, state, counterpart, model.input_shape)
+
+
+def test_equal_weights_are_equal_files(tmp_path):
+    """The library alone writes metadata in any order: of sixteen files some would differ."""
+    arrays, metadata = {"a": np.arange(3.0), "ü": np.ones((2, 2))}, {"format": "é", "record": '"\\\u001b/', "z": ""}
+    for number in range(16):
+        weights.write_safetensors(tmp_path / f"{number}", arrays, metadata)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    found, read = weights.read_safetensors(tmp_path / "0")
+    assert found == metadata
+    assert read.keys() == arrays.keys()
+    assert all((read[name] == arrays[name]).all() for name in arrays)
