@@ -85,38 +85,44 @@ class Compiled:
         return self.arguments + self.temporary
 
 
-def training(parameters: int, values: int, optimizer: str = "sgd-momentum", dtype: str = "float32") -> Estimate:
+def training(
+    parameters: int, values: int, optimizer: str = "sgd-momentum", dtype: str = "float32", held: str = ""
+) -> Estimate:
     """The formula for training.
 
     Args:
       parameters: of the network.
       values: stored for one image, see :func:`stored`.
       optimizer: of :data:`COPIES`.
-      dtype: of all numbers, of :data:`BYTES`.
+      dtype: of the values, of :data:`BYTES`.
+      held: of the parameters and their copies; empty: the same. Networks that compute in bfloat16 hold them in float32.
 
     Raises:
       UserError: an unknown optimiser or type.
     """
-    for what, name, known in (("optimiser", optimizer, COPIES), ("type of numbers", dtype, BYTES)):
-        if name not in known:
-            raise errors.unknown(what, name, known)
-    return Estimate(parameters * COPIES[optimizer] * BYTES[dtype], 2 * values * BYTES[dtype])
+    if optimizer not in COPIES:
+        raise errors.unknown("optimiser", optimizer, COPIES)
+    return Estimate(parameters * COPIES[optimizer] * _bytes(held or dtype), 2 * values * _bytes(dtype))
 
 
-def inference(parameters: int, values: int, dtype: str = "float32") -> Estimate:
+def inference(parameters: int, values: int, dtype: str = "float32", held: str = "") -> Estimate:
     """The formula without training: the parameters, and the two layers in a row that have most values.
 
     Args:
-      parameters: of the network.
+      parameters: that the logits depend on.
       values: of one image in these two.
-      dtype: of :data:`BYTES`.
+      dtype, held: see :func:`training`.
 
     Raises:
       UserError: an unknown type.
     """
+    return Estimate(parameters * _bytes(held or dtype), values * _bytes(dtype))
+
+
+def _bytes(dtype: str) -> int:
     if dtype not in BYTES:
         raise errors.unknown("type of numbers", dtype, BYTES)
-    return Estimate(parameters * BYTES[dtype], values * BYTES[dtype])
+    return BYTES[dtype]
 
 
 def check_fitted(batches: Collection[int]) -> None:

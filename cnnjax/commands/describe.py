@@ -23,7 +23,9 @@ def add(command: process.Add) -> None:
     describe.add_argument("--input", type=arguments.shape, help="224, 224x192 or 224x192x3; default: the paper's")
     describe.add_argument("--batch", type=arguments.count, default=1, help="images in a step; default: 1")
     describe.add_argument("--optimizer", default="sgd-momentum", help="sgd, sgd-momentum (default) or adam")
-    describe.add_argument("--dtype", help="of the formula's numbers; default: that of the network's field")
+    describe.add_argument(
+        "--dtype", help="of the formula's numbers; default: float32 for parameters, else the network's"
+    )
     describe.add_argument(
         "--memory", type=arguments.memory, help="e.g. 16GiB: how many images fit into it, by the formula"
     )
@@ -55,8 +57,9 @@ def _describe(options: argparse.Namespace, settings: list[str]) -> int:
             "changes both"
         )
     found = description.describe(model, shape)
-    training = memory.training(found.parameters, found.stored, options.optimizer, dtype)
-    inference = memory.inference(found.parameters, found.inference, dtype)
+    held = options.dtype or "float32"  # whatever a network computes in
+    training = memory.training(found.parameters, found.stored, options.optimizer, dtype, held)
+    inference = memory.inference(found.used, found.inference, dtype, held)
     entry = models.entry(options.name)
     totals: dict[str, Any] = {
         "name": options.name,
@@ -73,6 +76,7 @@ def _describe(options: argparse.Namespace, settings: list[str]) -> int:
         "batch": options.batch,
         "optimizer": options.optimizer,
         "dtype": dtype,
+        "dtype_of_parameters": held,
         "training_bytes": training.total(options.batch),
         "inference_bytes": inference.total(options.batch),
     }
@@ -132,6 +136,11 @@ def _draw(file: pathlib.Path, model: Any, shape: tuple[int, ...]) -> None:
     pictures.windows({names[place]: fields[names[place]] for place in chosen}, size).savefig(file, dpi=130)
 
 
+def _types(totals: dict[str, Any]) -> str:
+    dtype, held = totals["dtype"], totals["dtype_of_parameters"]
+    return dtype if dtype == held else f"{dtype} (parameters {held})"
+
+
 def _has_window(field: Any) -> bool:
     return all(axis.size and not axis.problem and axis.places > 1 for axis in (field.height, field.width))
 
@@ -176,9 +185,11 @@ def _show(layers: Any, totals: dict[str, Any], training: Any, line: str) -> None
         f"fields: {', '.join(f'{key}={value!r}' for key, value in totals['fields'].items())}",
         f"{totals['parameters']:,} parameters" + (f", {heads:,} of them in auxiliary classifiers" if heads else ""),
         f"{totals['macs']:,} MACs for the logits, {totals['macs_per_parameter']:,.0f} a parameter, at {side}",
-        f"{totals['flops']:,} FLOPs in all; by textbooks' rules: {', '.join(rules)}",
-        f"training, {totals['optimizer']}, {totals['dtype']}, by the formula: {training.model / MIB:,.1f} MiB + {batch} × "
-        f"{training.image / MIB:,.1f} MiB = {totals['training_bytes'] / MIB:,.1f} MiB",
+        f"{totals['flops']:,} FLOPs in all{', auxiliary classifiers too' * bool(heads)}; "
+        f"by textbooks' rules: {', '.join(rules)}",
+        f"training, {totals['optimizer']}, {_types(totals)}, by the formula: "
+        f"{training.model / MIB:,.1f} MiB + {batch} × {training.image / MIB:,.1f} MiB = "
+        f"{totals['training_bytes'] / MIB:,.1f} MiB",
         f"inference, by the formula: {totals['inference_bytes'] / MIB:,.1f} MiB for {batch}",
     ]
     if "largest_batch" in totals:

@@ -30,7 +30,7 @@ def add(command: process.Add) -> None:
     )
     explain.add_argument("--layer", default="", help="a tap or module of it; default: its first convolution")
     explain.add_argument("--feature", type=arguments.position, default=0, help="map that is taken apart; default: 0")
-    explain.add_argument("--shift", type=arguments.count, default=1, help="pixels, seen through pools; default: 1")
+    explain.add_argument("--shift", type=arguments.count, help="pixels, seen through pools; default: 1")
 
 
 def _explain(options: argparse.Namespace, settings: list[str]) -> int:
@@ -66,12 +66,15 @@ def _pictures(photo: "Image", options: argparse.Namespace) -> "Iterator[tuple[st
     yield "kernels", drawings.kernels(grey, responses, kernels.KERNELS)
 
     edges = np.maximum(responses[_EDGES], 0)
+    shift = options.shift or 1
     try:
-        frame = shifts.shifts(edges, options.shift)
+        frame = shifts.shifts(edges, shift)
     except errors.UserError as error:
+        if options.shift:  # it was asked for
+            raise
         process.say(f"no pools: {error}")
         return
-    yield "pools", drawings.pools(edges, shifts.differences(edges, options.shift), frame, options.shift)
+    yield "pools", drawings.pools(edges, shifts.differences(edges, shift), frame, shift)
 
 
 def _layers(photo: "Image", options: argparse.Namespace) -> "Iterator[tuple[str, Figure]]":

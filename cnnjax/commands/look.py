@@ -47,4 +47,9 @@ def _look(options: argparse.Namespace, settings: list[str]) -> int:
         process.say(str(file))
     for reason, names in reasons.items():
         process.say(f"no {', '.join(names)}: {reason}")
+    if len(scene.kept) > 1 and (first := min(scene.kept)) > max(scene.kept) / 4:
+        process.say(
+            f"what changes in training is seen from step {first} of {max(scene.kept)} on: execution.checkpoint.every and "
+            "execution.checkpoint.keep say which are kept"
+        )
     return process.EXIT_OK

@@ -202,7 +202,12 @@ class CifarLeNet(DenseLeNet):
     input_shape: ClassVar[tuple[int, int, int]] = (32, 32, 3)
 
 
-registry.register("lenet5", LeNet5, "sparse connections, trained sub-sampling, RBF outputs; LeCun et al. 1998, §II-B")
+registry.register(
+    "lenet5",
+    LeNet5,
+    "sparse connections (C3 is computed, and counted, as if there were all), trained sub-sampling, RBF outputs; "
+    "LeCun et al. 1998, §II-B",
+)
 registry.register("lenet5_dense", DenseLeNet, "all connections, linear outputs; after LeCun et al. 1998, §II-B")
 registry.register("lenet_mnist", MnistLeNet, "32 and 64 maps, ReLU; after LeCun et al. 1998, §II-B")
 registry.register("lenet_cifar", CifarLeNet, "for 32×32×3, ReLU; after LeCun et al. 1998, §II-B")

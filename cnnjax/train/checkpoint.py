@@ -206,7 +206,9 @@ def peek(directory: pathlib.Path, step: int, abstract: Any) -> Any | None:
         manifest = _read_manifest(file)
         damage = _damage(folder, manifest["files"]) if manifest else "its manifest is damaged"
         if damage:
-            raise errors.UserError(f"checkpoint {folder} is corrupt ({damage})")
+            raise errors.UserError(
+                f"checkpoint {folder} is corrupt ({damage}); without it and {file.name} the others are read"
+            )
         _check_same(manifest["tree"], _describe(abstract), folder)
         with ocp.StandardCheckpointer() as orbax:
             return orbax.restore(folder, abstract)

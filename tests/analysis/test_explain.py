@@ -164,6 +164,8 @@ def test_a_photograph_too_small_for_pools(tmp_path, capsys):
     assert cli.main(["explain", str(tmp_path / "photo.png"), "--to", str(tmp_path / "to")]) == 0
     assert "no pools: a map of 30×40 is too small for a shift of 1 and 4 pools" in capsys.readouterr().out
     assert [file.stem for file in (tmp_path / "to").glob("*.png")] == ["kernels"]
+    assert cli.main(["explain", str(tmp_path / "photo.png"), "--to", str(tmp_path / "to"), "--shift", "9"]) == 2
+    assert "error: a map of 30×40 is too small for a shift of 9 and 4 pools" in capsys.readouterr().err
 
 
 def test_maps_of_a_trained_network(tmp_path, tiny_settings, capsys):

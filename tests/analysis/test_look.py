@@ -52,7 +52,9 @@ def test_every_picture_is_drawn(trained, tmp_path, capsys):
     assert cli.main(["look", str(trained), "--to", str(tmp_path), *words]) == 0
     files = sorted(tmp_path.glob("*.png"))
     assert {file.stem for file in files} == set(PICTURES)
-    assert capsys.readouterr().out.split() == [str(tmp_path / f"{name}.png") for name in PICTURES]
+    *named, said = capsys.readouterr().out.splitlines()
+    assert named == [str(tmp_path / f"{name}.png") for name in PICTURES]
+    assert said.startswith("what changes in training is seen from step 6 of 12 on: execution.checkpoint.every")
     for file in files:
         image = np.asarray(Image.open(file).convert("L"))
         assert min(image.shape) > 150

@@ -146,11 +146,27 @@ def test_height_and_width_of_the_images(capsys):
 
 
 def test_numbers_are_of_the_networks_type(capsys):
-    sizes = []
+    """A network that computes in bfloat16 holds its parameters in float32; ``--dtype`` is of all numbers."""
+    found = []
     for fields in ([], ["dtype=bfloat16"], ["--dtype", "bfloat16"]):
         assert cli.main(["describe", "lenet5_dense", *fields, "--json"]) == 0
-        sizes.append(json.loads(capsys.readouterr().out)["training_bytes"])
-    assert sizes[0] == 2 * sizes[1] == 2 * sizes[2]
+        found.append(json.loads(capsys.readouterr().out))
+    parameters, values = found[0]["parameters"], found[0]["stored_values"]
+    assert [each["training_bytes"] for each in found] == [
+        size * 3 * parameters + other * 2 * values for size, other in ((4, 4), (4, 2), (2, 2))
+    ]
+    assert found[0]["inference_bytes"] == 2 * found[2]["inference_bytes"]
+    assert found[1]["inference_bytes"] == found[2]["inference_bytes"] + 2 * parameters
+
+
+def test_what_auxiliary_classifiers_take_is_not_in_inference(capsys):
+    sizes = []
+    for fields in ([], ["auxiliary=none"]):
+        assert cli.main(["describe", "googlenet", *fields, "--json"]) == 0
+        sizes.append(json.loads(capsys.readouterr().out)["inference_bytes"])
+    assert sizes[0] == sizes[1]
+    assert cli.main(["describe", "googlenet"]) == 0
+    assert "FLOPs in all, auxiliary classifiers too;" in capsys.readouterr().out
 
 
 def test_what_is_unknown():
