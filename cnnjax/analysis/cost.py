@@ -69,7 +69,7 @@ def by_layer(model: nn.Module, input_shape: Sequence[int], count: Callable[[Any]
       added, and what costs nothing is not there.
     """
     traced = trace(model, input_shape)
-    taps = {id(var): name for name, var in traced.taps}
+    taps = {id(var): name for name, var in reversed(traced.taps)}  # of dropout, which is nothing here, the one before
     found: dict[str, int] = {}
     loose = 0
     for equation in traced.jaxpr.eqns:

@@ -56,9 +56,14 @@ def describe(model: nn.Module, input_shape: Sequence[int]) -> Description:
     parameters = {layer.name: layer.parameters for layer in layers(model, shape)}
     macs, flops = cost.by_layer(model, shape), cost.by_layer(model, shape, cost.operations)
     stored = memory.stored(model, shape)
-    taps = {name for name, _ in traced.taps}
+    taps = {name: place for place, (name, _) in enumerate(traced.taps)}
+    # A convolution and a tap after its activation may have one name: it comes first where it is first put out.
+    made = {id(var): place for place, equation in enumerate(traced.jaxpr.eqns) for var in equation.outvars}
+    first: dict[str, int] = {}
+    for name, var in (*traced.modules, *traced.taps):
+        first.setdefault(name, made.get(id(var), -1))
     rows = []
-    for name, field in fields.items():
+    for name, field in sorted(fields.items(), key=lambda each: (first[each[0]], taps.get(each[0], -1))):
         shapes = parameters.get(name, {})
         counts = [sum(map(math.prod, shapes.values())), *(found.get(name, 0) for found in (macs, flops, stored))]
         if any(counts) or name in taps:

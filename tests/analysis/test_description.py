@@ -43,6 +43,16 @@ def test_the_published_integers():
     assert (resnet.parameters, resnet.used, resnet.macs) == (25_557_032, 25_557_032, 3_857_973_248)
 
 
+def test_rows_are_in_the_order_of_the_computation():
+    """Also where a tap behind an activation has the name of the convolution, and where dropout does nothing."""
+    resnet = description.describe(models.create("resnet50"), (224, 224, 3)).layers
+    assert resnet["layer"].tolist()[:4] == ["conv1", "norm1", "pool1", "stage1/block1/conv1"]
+    googlenet = description.describe(models.create("googlenet"), (224, 224, 3)).layers.set_index("layer")
+    assert [*googlenet.index].index("global_pool") < [*googlenet.index].index("drop")
+    assert googlenet.loc["global_pool", "flops"] == 51_200  # 7 × 7 × 1024, and a division a map
+    assert googlenet.loc["drop", "flops"] == 0
+
+
 def test_windows_by_axis_and_of_branches_that_are_not_aligned():
     """1×7 at a stride of 16 adds 6 × 16 pixels to one axis."""
     layers = description.describe(models.create("inception_v3"), (299, 299, 3)).layers.set_index("layer")
